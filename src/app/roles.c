@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* roles.c: which workers a role needs and where each connects to. */
+#include "app/roles.h"
+#include "app/backend.h"
+#include "app/frontend.h"
+#include "app/keeper.h"
+#include "app/sim.h"
+#include "base/fmt.h"
+#include "io/file.h"
+#include "io/proc.h"
+#include "io/sock.h"
+
+enum {
+	HELP_MAX = 64 * 1024,
+	LOOK_MS = 500, /* how long demo looks for an Ollama */
+};
+
+static const char real_note[] = "answers come from the Ollama at 127.0.0.1:11434\n"
+				"open the page in a browser; Ctrl-C ends it\n";
+static const char given_note[] = "answers come from the Ollama given by --ollama\n"
+				 "open the page in a browser; Ctrl-C ends it\n";
+static const char sim_note[] = "no Ollama is used: answers come from the built-in stand-in, ollachat-sim (no model)\n"
+			       "open the page in a browser; Ctrl-C ends it\n";
+
+static struct keeper_group *add_group(struct keeper_plan *p, const struct role_kind *kind, const struct config *cf)
+{
+	struct keeper_group *g = &p->groups[p->count++];
+
+	g->kind = kind;
+	g->config = *cf;
+	g->workers = 1;
+	return g;
+}
+
+static void connect_group(struct keeper_group *g, const struct url *upstream, const char *name)
+{
+	g->upstream = upstream;
+	g->upstream_name = slice_str(name);
+}
+
+static unsigned frontend_workers(const struct config *cf)
+{
+	unsigned n = cf->workers > 0 ? cf->workers : proc_cpu_count();
+
+	return MIN(n, (unsigned)SHARED_WORKERS_MAX);
+}
+
+/* A group only this program's other groups talk to: loopback, any free port. */
+static void hide(struct keeper_group *g)
+{
+	memset(&g->config.listen, 0, sizeof(g->config.listen));
+	g->config.listen.ip[10] = g->config.listen.ip[11] = 0xff;
+	g->config.listen.ip[12] = 127;
+	g->config.listen.ip[15] = 1;
+	g->config.listen_text = SLICE("127.0.0.1:0");
+	g->hidden = true;
+}
+
+static void point_at(struct url *u, unsigned port)
+{
+	memset(u, 0, sizeof(*u));
+	u->host = SLICE("127.0.0.1");
+	u->port = port;
+	u->ip = true;
+}
+
+static bool plan_backend(struct keeper_plan *p, const struct config *cf)
+{
+	struct keeper_group *g = add_group(p, &backend_kind, cf);
+
+	connect_group(g, &g->config.ollama, "Ollama");
+	g->probes = true;
+	return keeper_listen(g);
+}
+
+static bool root_is_there(const struct config *cf)
+{
+	char mem[512];
+	struct buf b;
+	const char *why;
+	int fd;
+
+	if (cf->root == NULL)
+		return true;
+	fd = file_open_dir(cf->root, &why);
+	file_close(fd);
+	if (fd >= 0)
+		return true;
+	buf_init(&b, mem, sizeof(mem));
+	buf_put_str(&b, "ollachat: cannot serve --root ");
+	buf_put(&b, slice_make(cf->root, MIN(strlen(cf->root), (size_t)300)));
+	buf_put_str(&b, ": ");
+	buf_put_str(&b, why);
+	buf_put_byte(&b, '\n');
+	proc_write_stderr(buf_view(&b));
+	return false;
+}
+
+static bool plan_frontend(struct keeper_plan *p, const struct config *cf)
+{
+	struct keeper_group *g = add_group(p, &frontend_kind, cf);
+
+	g->workers = frontend_workers(cf);
+	if (cf->api_proxy_text.n > 0)
+		connect_group(g, &g->config.api_proxy, "the backend");
+	return root_is_there(cf) && keeper_listen(g);
+}
+
+static bool plan_sim(struct keeper_plan *p, const struct config *cf)
+{
+	p->quick_stop = true;
+	return keeper_listen(add_group(p, &sim_kind, cf));
+}
+
+/* Whether anything accepts at the default Ollama's address. Before any loop runs, so it may wait. */
+static bool ollama_is_there(void)
+{
+	struct sock_addr a = { .port = 11434 };
+	const char *why;
+	int fd;
+	bool there;
+
+	a.ip[10] = a.ip[11] = 0xff;
+	a.ip[12] = 127;
+	a.ip[15] = 1;
+	fd = sock_connect(&a, &why);
+	there = fd >= 0 && sock_wait_connected(fd, LOOK_MS);
+	sock_close(fd);
+	return there;
+}
+
+/* Frontend on the port asked for, its --api-proxy to a backend, that one to an Ollama: the path
+ * routing of the load balancer, in one program. */
+static bool plan_demo(struct keeper_plan *p, const struct config *cf)
+{
+	bool sim = cf->ollama_sim || (!cf->ollama_given && !ollama_is_there());
+	struct config inner = *cf;
+	struct keeper_group *g;
+
+	p->quick_stop = true;
+	p->note = sim ? sim_note : cf->ollama_given ? given_note : real_note;
+	if (sim) {
+		g = add_group(p, &sim_kind, cf);
+		hide(g);
+		if (!keeper_listen(g))
+			return false;
+		point_at(&inner.ollama, g->config.listen.port);
+	}
+	g = add_group(p, &backend_kind, &inner);
+	hide(g);
+	connect_group(g, &g->config.ollama, "Ollama");
+	g->probes = true;
+	if (!keeper_listen(g))
+		return false;
+	inner = *cf;
+	inner.api_proxy_text = SLICE("demo");
+	point_at(&inner.api_proxy, g->config.listen.port);
+	g = add_group(p, &frontend_kind, &inner);
+	connect_group(g, &g->config.api_proxy, "the backend");
+	return keeper_listen(g);
+}
+
+static bool make_plan(struct keeper_plan *p, const struct config *cf)
+{
+	switch (cf->role) {
+	case ROLE_BACKEND:
+		return plan_backend(p, cf);
+	case ROLE_FRONTEND:
+		return plan_frontend(p, cf);
+	case ROLE_SIM:
+		return plan_sim(p, cf);
+	case ROLE_DEMO:
+		return plan_demo(p, cf);
+	default:
+		return false;
+	}
+}
+
+int roles_main(int argc, char **argv)
+{
+	struct config *cf = mem_pages(sizeof(*cf));
+	struct keeper_plan *plan = mem_pages(sizeof(*plan));
+	char *text = mem_pages(HELP_MAX);
+	struct buf out;
+
+	if (cf == NULL || plan == NULL || text == NULL)
+		return 1;
+	proc_hide_stdin();
+	buf_init(&out, text, HELP_MAX);
+	switch (config_read(argc, argv, proc_env, cf, &out)) {
+	case CONFIG_SHOWN:
+		return proc_write_stdout(buf_view(&out)) ? 0 : 1;
+	case CONFIG_WRONG:
+		proc_write_stderr(buf_view(&out));
+		return 2;
+	default:
+		break;
+	}
+	if (!make_plan(plan, cf))
+		return 1;
+	return keeper_run(plan);
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/* server.c: a worker's life: accept, hand over, make room, drain. */
+#include "app/conn.h"
+#include "app/upstream.h"
+#include "app/wire.h"
+#include "base/fmt.h"
+#include "io/proc.h"
+#include "io/sock.h"
+#include "proto/http_write.h"
+
+enum {
+	ACCEPT_BATCH = 64,
+	ACCEPT_RETRY_MS = 250,   /* without descriptors, when no close of ours frees one */
+	SPARE_DESCRIPTORS = 128, /* epoll, channel, log, connections to Ollama, files */
+};
+
+/* ---- routes ---- */
+
+const struct route *server_route_find(const struct server *s, struct slice path)
+{
+	size_t i;
+
+	for (i = 0; i < s->kind->route_count; i++) {
+		const struct route *r = &s->kind->routes[i];
+
+		if (r->flags & ROUTE_PREFIX ? slice_starts(path, r->path) : slice_eq(path, r->path))
+			return r;
+	}
+	return s->kind->fallback;
+}
+
+/* ---- what connections ask ---- */
+
+struct slice server_date_field(struct server *s)
+{
+	int64_t now = clock_wall(s->env.clock) / 1000;
+	struct buf b;
+
+	if (now != s->date_second) {
+		buf_init(&b, s->date, sizeof(s->date));
+		http_write_date(&b, now);
+		s->date_n = buf_len(&b);
+		s->date_second = now;
+	}
+	return slice_make(s->date, s->date_n);
+}
+
+bool server_is_draining(const struct server *s)
+{
+	return s->env.shared->drain != DRAIN_NONE;
+}
+
+bool server_body_claim(struct server *s, size_t was, size_t now)
+{
+	uint64_t before = was > SERVER_BODY_SMALL ? was : 0, after = now > SERVER_BODY_SMALL ? now : 0;
+
+	if (after > before && s->body_used - before + after > s->env.config->body_memory)
+		return false;
+	s->body_used = s->body_used - before + after;
+	return true;
+}
+
+void server_idle_add(struct server *s, struct conn *c)
+{
+	c->in_idle_list = true;
+	c->next = NULL;
+	c->prev = s->idle_tail;
+	if (s->idle_tail != NULL)
+		s->idle_tail->next = c;
+	else
+		s->idle_head = c;
+	s->idle_tail = c;
+}
+
+void server_idle_remove(struct server *s, struct conn *c)
+{
+	if (!c->in_idle_list)
+		return;
+	c->in_idle_list = false;
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		s->idle_head = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	else
+		s->idle_tail = c->prev;
+}
+
+static void accept_resume(struct server *s)
+{
+	if (!s->accept_paused || !s->listening)
+		return;
+	s->accept_paused = false;
+	loop_timer_clear(s->env.loop, &s->accept_timer);
+	loop_wish(s->env.loop, s->listener_handle, LOOP_READ);
+}
+
+static void exit_when_empty(struct server *s)
+{
+	if (!s->listening && s->open_count == 0)
+		loop_stop(s->env.loop);
+}
+
+void server_conn_closed(struct server *s, struct conn *c)
+{
+	c->next = s->free_conn;
+	s->free_conn = c;
+	s->open_count--;
+	accept_resume(s);
+	exit_when_empty(s);
+}
+
+/* ---- accepting ---- */
+
+static struct conn *slot_take(struct server *s)
+{
+	struct conn *c = s->free_conn;
+
+	if (c != NULL)
+		s->free_conn = c->next;
+	else if (s->fresh < s->slab_size)
+		c = &s->slab[s->fresh++];
+	if (c != NULL)
+		s->open_count++;
+	return c;
+}
+
+/* Waits for a close of ours, or a while: never spins. */
+static void accept_pause(struct server *s)
+{
+	s->accept_paused = true;
+	loop_wish(s->env.loop, s->listener_handle, 0);
+	loop_timer_after(s->env.loop, &s->accept_timer, ACCEPT_RETRY_MS);
+}
+
+static void on_accept_timer(void *ctx, int64_t now)
+{
+	(void)now;
+	accept_resume(ctx);
+}
+
+static bool make_room(struct server *s)
+{
+	if (s->idle_head == NULL)
+		return false;
+	conn_close(s->idle_head);
+	return true;
+}
+
+static void on_listener(void *ctx, unsigned events)
+{
+	struct server *s = ctx;
+	unsigned i, most = s->env.config->max_connections;
+
+	(void)events;
+	for (i = 0; i < ACCEPT_BATCH && s->listening; i++) {
+		struct sock_addr peer;
+		bool again, full;
+		int fd;
+
+		while (s->open_count >= most && make_room(s))
+			;
+		if (s->open_count >= s->slab_size) {
+			accept_pause(s);
+			return;
+		}
+		fd = sock_accept(s->start->listener, &peer, &again, &full);
+		if (again)
+			return;
+		if (full && !make_room(s)) {
+			accept_pause(s);
+			return;
+		}
+		if (fd < 0)
+			continue;
+		conn_open(slot_take(s), s, fd, &peer, s->open_count > most);
+	}
+}
+
+/* ---- the keeper ---- */
+
+static void close_idle(struct server *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->fresh; i++)
+		if (s->slab[i].state != CONN_FREE)
+			conn_drain(&s->slab[i]);
+}
+
+static void on_drain_deadline(void *ctx, int64_t now)
+{
+	struct server *s = ctx;
+	struct log_line l;
+	unsigned i;
+
+	(void)now;
+	log_begin(&l, s->env.log, LOG_WARN, "drain deadline reached, cutting what still runs");
+	log_num(&l, "connections", s->open_count);
+	log_end(&l);
+	for (i = 0; i < s->fresh; i++)
+		if (s->slab[i].state != CONN_FREE)
+			conn_abort(&s->slab[i]);
+	loop_stop(s->env.loop);
+}
+
+static void drain_finish(struct server *s, int64_t deadline)
+{
+	if (s->listening) {
+		s->listening = false;
+		loop_remove(s->env.loop, &s->listener_handle);
+		sock_close(s->start->listener);
+	}
+	loop_timer_set(s->env.loop, &s->drain_timer, deadline);
+	close_idle(s);
+	exit_when_empty(s);
+}
+
+static void on_channel(void *ctx, unsigned events)
+{
+	struct server *s = ctx;
+	struct wire w;
+	int fd, got;
+
+	(void)events;
+	while ((got = sock_receive_message(s->start->channel, &w, sizeof(w), &fd)) == 1) {
+		w.why[sizeof(w.why) - 1] = '\0';
+		if (w.type == WIRE_FINISH)
+			drain_finish(s, w.value);
+		else if (s->upstreams != NULL)
+			upstream_on_wire(s->upstreams, &w, fd);
+		else
+			sock_close(fd);
+	}
+	if (got < 0) /* the keeper is gone; nobody would replace or stop us */
+		loop_stop(s->env.loop);
+}
+
+/* ---- birth ---- */
+
+static unsigned fit_connections(struct server *s, unsigned want)
+{
+	uint64_t limit = proc_raise_nofile((uint64_t)want + SERVER_RESERVE + SPARE_DESCRIPTORS);
+	uint64_t room = limit > SERVER_RESERVE + SPARE_DESCRIPTORS ? limit - SERVER_RESERVE - SPARE_DESCRIPTORS : 16;
+	struct log_line l;
+
+	if (room >= want)
+		return want;
+	log_begin(&l, s->env.log, LOG_WARN, "--max-connections lowered to what the descriptor limit allows");
+	log_num(&l, "max_connections", (int64_t)room);
+	log_num(&l, "nofile", (int64_t)limit);
+	log_end(&l);
+	return (unsigned)room;
+}
+
+static void on_log_later(void *ctx, unsigned events)
+{
+	struct server *s = ctx;
+
+	(void)events;
+	log_flush(s->env.log);
+}
+
+static void on_log_line(void *ctx)
+{
+	struct server *s = ctx;
+
+	loop_later(s->env.loop, &s->log_later);
+}
+
+static void batch_log(struct server *s)
+{
+	s->log_later.fn = on_log_later;
+	s->log_later.ctx = s;
+	s->log_batch.wake = on_log_line;
+	s->log_batch.ctx = s;
+	s->env.log->batch = &s->log_batch;
+}
+
+static bool server_open(struct server *s, struct config *config, const struct worker_start *start)
+{
+	uint32_t watched;
+
+	s->start = start;
+	s->kind = start->kind;
+	s->fields = start->kind->fields;
+	s->env.config = config;
+	s->env.log = start->log;
+	s->env.shared = start->shared;
+	s->env.clock = start->clock;
+	mem_init(&s->mem);
+	config->max_connections = fit_connections(s, config->max_connections);
+	s->slab_size = config->max_connections + SERVER_RESERVE;
+	watched = s->slab_size + SPARE_DESCRIPTORS + 64;
+	s->env.loop = loop_open(s->env.clock, 2 * watched);
+	s->slab = mem_pages(s->slab_size * sizeof(struct conn));
+	s->scratch = mem_pages(SERVER_SCRATCH);
+	if (s->env.loop == NULL || s->slab == NULL || s->scratch == NULL)
+		return false;
+	batch_log(s);
+	proc_random(&s->request_seed, sizeof(s->request_seed));
+	timer_init(&s->accept_timer, on_accept_timer, s);
+	timer_init(&s->drain_timer, on_drain_deadline, s);
+	s->channel_handle = loop_add(s->env.loop, start->channel, LOOP_READ, on_channel, s);
+	s->listener_handle = loop_add(s->env.loop, start->listener,
+				      LOOP_READ | (start->listener_shared ? LOOP_EXCLUSIVE : 0), on_listener, s);
+	s->listening = true;
+	if (s->channel_handle.gen == 0 || s->listener_handle.gen == 0)
+		return false;
+	if (start->upstream_host.n > 0) {
+		s->upstreams = upstream_pool_open(s);
+		if (s->upstreams == NULL)
+			return false;
+	}
+	return s->kind->open == NULL || s->kind->open(s);
+}
+
+int server_run(const struct worker_start *start)
+{
+	static const int ignored[] = { PROC_SIGINT, PROC_SIGTERM, PROC_SIGHUP, PROC_SIGUSR2 };
+	struct config config = *start->config; /* a copy: max_connections is this worker's own */
+	struct server s = { 0 };
+	const char *why;
+
+	proc_ignore_signals(ignored, ARRAY_LEN(ignored));
+	if (!server_open(&s, &config, start)) {
+		log_event(start->log, LOG_ERROR, "worker cannot start: out of memory or descriptors", NULL, NULL);
+		log_flush(start->log);
+		return 1;
+	}
+	if (config.sandbox) {
+		why = proc_sandbox(config.root != NULL);
+		if (why != NULL)
+			log_event(start->log, LOG_WARN, "no sandbox", "why", why);
+	}
+	loop_run(s.env.loop, &start->shared->turns[start->index]);
+	log_flush(s.env.log);
+	return 0;
+}

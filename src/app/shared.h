@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* shared.h: the one page that keeper and workers share: figures and states, each with one writer
+ * (named behind it). Plain reads and writes of aligned words; longer texts are guarded by a
+ * sequence number that is odd while the keeper writes. */
+#ifndef APP_SHARED_H
+#define APP_SHARED_H
+
+#include "base/base.h"
+
+enum { SHARED_WORKERS_MAX = 64, SHARED_NAMES_MAX = 8192, SHARED_MODEL_MAX = 512 };
+
+/* Why no connection to the upstream came about. */
+enum connect_fault { CONNECT_OK, CONNECT_REFUSED, CONNECT_TIMEOUT, CONNECT_NAME, CONNECT_OTHER };
+
+enum drain_phase { DRAIN_NONE, DRAIN_ANNOUNCE, DRAIN_FINISH };
+
+struct shared {
+	/* the keeper writes; times are monotonic ms, 0 = never */
+	volatile int64_t started_ms;
+	volatile int64_t answered_ms;      /* Ollama's last answer to a probe */
+	volatile int64_t first_answer_ms;
+	volatile int64_t refused_since_ms; /* connects are refused since then, 0: they are not */
+	volatile uint32_t probe_failing;   /* the latest probe failed */
+	volatile uint32_t model_count;
+	volatile uint32_t model_ready;     /* the default model is loaded (or, without one, Ollama answers) */
+	volatile uint32_t model_was_ready; /* once; for /health?gate=model */
+	volatile uint32_t drain;           /* enum drain_phase */
+	volatile uint32_t worker_restarts;
+	volatile uint32_t texts_seq;
+	char default_model[SHARED_MODEL_MAX]; /* --model, or the only one installed; "" otherwise */
+	char names[SHARED_NAMES_MAX];         /* installed models, "a, b, c" */
+
+	/* the backend's worker writes */
+	volatile int64_t moved_ms;         /* a generation last moved a byte */
+	volatile uint32_t active, queued;
+
+	/* every worker its own */
+	volatile uint64_t turns[SHARED_WORKERS_MAX];
+	volatile uint64_t log_dropped;     /* atomic add */
+};
+
+/* Copies a guarded text; always NUL-ended. `n` is the size of both. */
+void shared_read_text(const struct shared *, const char *text, char *out, size_t n);
+void shared_write_text(struct shared *, char *text, struct slice value, size_t n);
+
+#endif

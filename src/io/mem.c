@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* mem.c: power-of-two blocks over mmap. */
+#include <sys/mman.h>
+
+#include "io/mem.h"
+
+enum {
+	SMALL_MAX = 32 * 1024, /* smaller blocks are cut from runs and never returned */
+	RUN = 128 * 1024,
+	KEEP_BYTES = 1024 * 1024, /* of each larger class, kept for the next taker */
+};
+
+struct link {
+	struct link *next;
+};
+
+void mem_init(struct mem *m)
+{
+	memset(m, 0, sizeof(*m));
+}
+
+void *mem_pages(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void *mem_shared(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static unsigned class_of(size_t n)
+{
+	unsigned c = 0;
+
+	while (c < MEM_CLASSES && ((size_t)MEM_BLOCK_MIN << c) < n)
+		c++;
+	return c;
+}
+
+static void push(struct mem *m, unsigned c, void *p)
+{
+	struct link *l = p;
+
+	l->next = m->free[c];
+	m->free[c] = l;
+	m->free_count[c]++;
+}
+
+static bool refill(struct mem *m, unsigned c, size_t size)
+{
+	size_t run = size < SMALL_MAX ? RUN : size, at;
+	char *p = mem_pages(run);
+
+	if (p == NULL)
+		return false;
+	for (at = run; at > 0; at -= size)
+		push(m, c, p + at - size);
+	return true;
+}
+
+void *mem_take(struct mem *m, size_t n, size_t *got)
+{
+	unsigned c = class_of(n);
+	size_t size;
+	struct link *l;
+
+	if (c == MEM_CLASSES)
+		return NULL;
+	size = (size_t)MEM_BLOCK_MIN << c;
+	if (m->free[c] == NULL && !refill(m, c, size))
+		return NULL;
+	l = m->free[c];
+	m->free[c] = l->next;
+	m->free_count[c]--;
+	m->used += size;
+	*got = size;
+	return l;
+}
+
+void mem_give(struct mem *m, void *block, size_t got)
+{
+	unsigned c = class_of(got);
+
+	if (block == NULL)
+		return;
+	m->used -= got;
+	if (got >= SMALL_MAX && (size_t)m->free_count[c] * got >= KEEP_BYTES) {
+		munmap(block, got);
+		return;
+	}
+	push(m, c, block);
+}

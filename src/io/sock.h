@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* sock.h: sockets: listening, accepting, connecting, and passing descriptors between processes.
+ * All descriptors are non-blocking and close-on-exec. */
+#ifndef IO_SOCK_H
+#define IO_SOCK_H
+
+#include "base/base.h"
+
+/* An IPv4 address is kept in mapped form (::ffff:a.b.c.d). */
+struct sock_addr {
+	uint8_t ip[16];
+	uint16_t port;
+	bool v6; /* which family to open; ::1 and friends */
+};
+
+/* A listening TCP socket with TCP_NODELAY (accepted sockets inherit it) and the largest backlog.
+ * `shared`: SO_REUSEPORT, one of several with the same address. -1: errno text in *why. */
+int sock_listen(const struct sock_addr *, bool shared, const char **why);
+int sock_local_port(int fd); /* -1: not an IP socket */
+/* The next connection, or -1 with *again (nothing to accept now) or *full (no descriptor or no
+ * memory left); neither: a connection that died before we took it, try the next. */
+int sock_accept(int listener, struct sock_addr *peer, bool *again, bool *full);
+
+/* Starts to connect. -1: failed at once, *why says it. Else wait for writability, then ask
+ * sock_connect_result(). */
+int sock_connect(const struct sock_addr *, const char **why);
+const char *sock_connect_result(int fd); /* NULL: connected */
+bool sock_wait_connected(int fd, int ms);/* blocks; only before a loop runs */
+bool sock_is_stale(int fd);              /* an idle connection that has seen EOF, an error, or stray bytes */
+void sock_close(int fd);                 /* -1 is fine */
+void sock_linger_reset(int fd);
+
+/* A pair of connected SOCK_SEQPACKET sockets: each write is one message, whole. */
+bool sock_pair(int pair[2]);
+/* Sends one message, with a descriptor when pass >= 0 (ours stays open). False: full or closed. */
+bool sock_send_message(int fd, const void *msg, size_t n, int pass);
+/* Receives one message of exactly n bytes: 1; nothing there: 0; the other side is gone: -1.
+ * *passed gets the descriptor that came with it, or -1. */
+int sock_receive_message(int fd, void *msg, size_t n, int *passed);
+/* Any message, up to cap bytes; -1 gone, 0 nothing. */
+long sock_receive_any(int fd, void *msg, size_t cap);
+
+/* Descriptors handed over by socket activation (LISTEN_PID, LISTEN_FDS): how many, first in *first. */
+unsigned sock_listen_fds(int *first);
+bool sock_adopt_listener(int fd); /* checks and prepares one of them */
+
+#endif

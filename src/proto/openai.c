@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* openai.c: OpenAI's error shape. */
+#include "proto/openai.h"
+#include "proto/json.h"
+
+static const char *error_type(unsigned status)
+{
+	switch (status) {
+	case 401:
+		return "authentication_error";
+	case 404:
+		return "not_found_error";
+	case 429:
+		return "rate_limit_error";
+	default:
+		return status < 500 ? "invalid_request_error" : "api_error";
+	}
+}
+
+/* `"error":{...}}`: the last member of an object that has been opened. */
+static bool put_error(struct buf *b, unsigned status, struct slice message)
+{
+	return buf_put_str(b, "\"error\":{\"message\":") && json_write_string(b, message) &&
+	       buf_put_str(b, ",\"type\":\"") && buf_put_str(b, error_type(status)) &&
+	       buf_put_str(b, "\",\"param\":null,\"code\":null}}");
+}
+
+/* All or nothing: half an error would be worse than none. */
+static bool keep(struct buf *b, size_t before, bool ok)
+{
+	if (!ok)
+		b->tail = b->head + before;
+	return ok;
+}
+
+bool openai_error_write(struct buf *b, unsigned status, struct slice message)
+{
+	size_t before = buf_len(b);
+
+	return keep(b, before, buf_put_byte(b, '{') && put_error(b, status, message));
+}
+
+bool openai_error_event_write(struct buf *b, unsigned status, struct slice message, bool responses)
+{
+	/* Readers of /v1/responses choose by `type`, and want events numbered. */
+	const char *start = responses ? "event: error\ndata: {\"type\":\"error\",\"sequence_number\":0," :
+					"data: {";
+	size_t before = buf_len(b);
+
+	return keep(b, before, buf_put_str(b, start) && put_error(b, status, message) &&
+		    buf_put_str(b, "\n\n"));
+}
