@@ -8,11 +8,10 @@
 /* One file of the page in its three representations. All bytes live in the program's read-only
  * image: nobody owns or frees them. */
 struct asset {
-	struct slice path; /* "/assets/app-AB12CD34.js"; begins with a slash */
-	struct slice type; /* Content-Type's value, with charset where there is one */
-	struct slice
-		etag;   /* of the identity bytes, strong, with its quotes: "\"0123456789abcdef\"" */
-	bool immutable; /* the name carries a hash: may be cached for ever */
+	struct slice path;     /* "/assets/app-AB12CD34.js"; begins with a slash */
+	struct slice type;     /* Content-Type's value, with charset where there is one */
+	struct slice etag;     /* of the identity bytes, strong, with its quotes */
+	bool immutable;        /* the name carries a hash: may be cached for ever */
 	struct slice identity; /* the file */
 	struct slice gzip, br; /* the same, coded; n == 0: not there, for it would not be smaller */
 };

@@ -137,7 +137,7 @@ static void log_model(struct conn *c, struct slice model)
 {
 	size_t n = MIN(model.n, sizeof(c->req->log.model) - 1);
 
-	memcpy(c->req->log.model, model.p, n);
+	slice_copy_to(c->req->log.model, slice_make(model.p, n));
 	c->req->log.model[n] = '\0';
 }
 
@@ -243,13 +243,6 @@ void api_models(struct conn *c)
 
 /* ---- requests with a JSON body ---- */
 
-static bool content_is_encoded(const struct conn *c)
-{
-	struct slice coding = http_field_value(&c->req->head, SLICE("Content-Encoding"));
-
-	return coding.n > 0 && !slice_eq_nocase(coding, SLICE("identity"));
-}
-
 /* Judges the body and fills the plan's parts; false: answered. */
 static bool prepare(struct conn *c, enum ollama_kind kind, struct ollama_request *q, struct relay_plan *plan)
 {
@@ -260,10 +253,6 @@ static bool prepare(struct conn *c, enum ollama_kind kind, struct ollama_request
 	size_t n, i;
 	int64_t length = 0;
 
-	if (content_is_encoded(c)) {
-		conn_error(c, 415, SLICE("a request body must not be encoded (Content-Encoding)"), 0);
-		return false;
-	}
 	if (!wide_arena(c, &a, ARENA))
 		return false;
 	if (!ollama_request_read(kind, body, &a, q)) {

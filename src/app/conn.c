@@ -732,6 +732,15 @@ static bool needs_length(const struct request *r)
 	       !(r->route->flags & ROUTE_FORWARD) && http_field_find(&r->head, SLICE("Content-Length")) == NULL;
 }
 
+/* Nobody here undoes gzip and the like. */
+static bool content_is_encoded(const struct request *r)
+{
+	struct slice coding = http_field_value(&r->head, SLICE("Content-Encoding"));
+
+	return (r->route->flags & (ROUTE_COLLECT | ROUTE_FORWARD)) == ROUTE_COLLECT && coding.n > 0 &&
+	       !slice_eq_nocase(coding, SLICE("identity"));
+}
+
 /* Decides about a whole head: refuse, answer, or read the body first. */
 static void dispatch(struct conn *c)
 {
@@ -774,6 +783,10 @@ static void dispatch(struct conn *c)
 	}
 	if (needs_length(r)) {
 		conn_error(c, 411, SLICE("a body needs Content-Length or chunked transfer coding"), 0);
+		return;
+	}
+	if (content_is_encoded(r)) {
+		conn_error(c, 415, SLICE("a request body must not be encoded (Content-Encoding)"), 0);
 		return;
 	}
 	r->body_discard = !(r->route->flags & ROUTE_COLLECT);

@@ -192,7 +192,7 @@ static enum parse take_body(struct probe *p, struct slice in)
 
 		if (r == PARSE_BAD || p->body_n + piece.n > REPLY_MAX)
 			return PARSE_BAD;
-		memcpy(p->reply + p->body_n, piece.p, piece.n);
+		slice_copy_to(p->reply + p->body_n, piece);
 		p->body_n += piece.n;
 		in = slice_from(in, n);
 		if (r == PARSE_DONE || in.n == 0)

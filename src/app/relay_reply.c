@@ -505,7 +505,7 @@ static enum relay_step whole_done(struct relay *r)
 	body = buf_view(&r->carry);
 	if (r->plan.generation && status == 200)
 		watch_line(r, body, &ev);
-	memcpy(type_mem, r->type, r->type_text.n);
+	slice_copy_to(type_mem, r->type_text);
 	type = slice_make(type_mem, r->type_text.n);
 	buf_init(&r->carry, NULL, 0);
 	r->carry_cap = 0;

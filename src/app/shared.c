@@ -6,8 +6,7 @@ void shared_write_text(struct shared *s, char *text, struct slice value, size_t 
 {
 	__atomic_fetch_add(&s->texts_seq, 1, __ATOMIC_ACQ_REL);
 	value.n = MIN(value.n, n - 1);
-	memcpy(text, value.p, value.n);
-	text[value.n] = '\0';
+	*slice_copy_to(text, value) = '\0';
 	__atomic_fetch_add(&s->texts_seq, 1, __ATOMIC_ACQ_REL);
 }
 

@@ -50,7 +50,7 @@ static void vector_make(struct slice raw, unsigned n, int64_t v[SIM_DIMENSIONS])
 	}
 	length = square_root(sum * 10000) + 1; /* in hundredths; never 0 */
 	for (i = 0; i < n; i++)
-		v[i] = v[i] * SCALE / (int64_t)length * 100;
+		v[i] = v[i] * (100 * (int64_t)SCALE) / (int64_t)length;
 }
 
 /* Go's shortest form is beyond us; nine decimals say the same. */

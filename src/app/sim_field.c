@@ -3,15 +3,18 @@
  * openai/openai.go of Ollama), and its words for those it cannot read. */
 #include "app/sim_field.h"
 
+enum { NAME_SHOWN = 256 }; /* of what a client wrote, in an error */
+
 /* --- Refusals ------------------------------------------------------------------------------------ */
 
 bool sim_refuse(struct sim_reader *rd, unsigned status, const char *before, struct slice name,
 		   const char *after)
 {
-	size_t room = strlen(before) + name.n + strlen(after);
+	size_t room = strlen(before) + MIN(name.n, NAME_SHOWN) + strlen(after);
 	char *mem = arena_take(rd->arena, room);
 	struct buf b;
 
+	name.n = MIN(name.n, NAME_SHOWN);
 	rd->r->act = SIM_REFUSE;
 	rd->r->status = status;
 	rd->r->error = SLICE("out of memory");

@@ -29,6 +29,7 @@ enum {
 	SIM_NAME_MAX = 128,
 	SIM_ANSWER_MAX = 64 * 1024, /* bytes of one answer; its arena needs about twice that */
 	SIM_DIMENSIONS = 64,
+	SIM_INPUTS_MAX = 256, /* texts to embed in one request; more are refused */
 };
 
 /* --- Models -------------------------------------------------------------------------------------- */

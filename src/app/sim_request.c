@@ -43,6 +43,8 @@ static struct slice trim(struct slice s)
 static bool refuse_no_model(struct sim_reader *rd, bool named)
 {
 	struct slice model = rd->r->model;
+	char full[SIM_NAME_MAX];
+	struct buf b;
 
 	switch (rd->r->kind) {
 	case SIM_GENERATE:
@@ -59,6 +61,11 @@ static bool refuse_no_model(struct sim_reader *rd, bool named)
 		break;
 	case SIM_PULL_REQUEST:
 		return sim_refuse_str(rd, 400, "invalid model name");
+	case SIM_SHOW: /* says which name it looked for */
+		buf_init(&b, full, sizeof(full));
+		if (named && ollama_name_normalise(&b, trim(model)))
+			return sim_refuse(rd, 404, "model '", buf_view(&b), "' not found");
+		break;
 	default:
 		if (named)
 			return sim_refuse(rd, 404, "model '", model, "' not found");
@@ -317,6 +324,7 @@ static bool judge_input(struct sim_reader *rd)
 	struct sim_request *r = rd->r;
 	struct json_member m;
 	struct json_walk w;
+	unsigned n = 0;
 
 	r->list = r->input.type == JSON_ARRAY;
 	if (is_said(r->input) && r->input.type != JSON_STRING && !r->list)
@@ -325,6 +333,8 @@ static bool judge_input(struct sim_reader *rd)
 	while (json_walk_next(&w, &m)) {
 		if (m.value.type != JSON_STRING)
 			return sim_refuse_str(rd, 400, "invalid input type");
+		if (++n > SIM_INPUTS_MAX)
+			return sim_refuse_str(rd, 400, "too many inputs for a stand-in");
 		r->prompt_tokens += 1 + m.value.raw.n / 4;
 	}
 	if (r->input.type == JSON_STRING)

@@ -67,6 +67,14 @@ static inline bool slice_starts(struct slice s, struct slice prefix)
 	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
+/* Copies the bytes to `to`, which has room; says where they end. */
+static inline char *slice_copy_to(char *to, struct slice s)
+{
+	if (s.n > 0)
+		memcpy(to, s.p, s.n);
+	return to + s.n;
+}
+
 /* The rest after the first n bytes (n <= s.n). */
 static inline struct slice slice_from(struct slice s, size_t n)
 {

@@ -24,6 +24,7 @@ from lib.harness import Failed, Server, backend, check  # noqa: E402
 ROLES = ('backend', 'frontend')
 DEADLINE = 10.0
 PAUSE = 0.05
+BYTE_PAUSE = 0.0001  # so that bytes arrive one by one
 EACH_BYTE_MAX = 700  # longer ones are cut at line ends, or it takes minutes
 PIECE = 4000
 HEALTH = b'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
@@ -174,16 +175,23 @@ class Peer:
             body += self.take(size)
             check(self.take(2) == b'\r\n', 'no CRLF behind a chunk')
 
-    def reply(self, to_head):
+    def take_rest(self):
+        while self.more():
+            pass
+        return self.take(len(self.ahead))
+
+    def reply(self, to_head=False, to_old=False):
         """The next reply, or None when the connection ended before it."""
         while not self.ahead:
             if not self.more():
                 return None
-        return Reply(self, to_head)
+        return Reply(self, to_head, to_old)
 
 
 class Reply:
-    def __init__(self, peer, to_head):
+    """A reply, judged as it is read. `to_old`: the client speaks HTTP/1.0."""
+
+    def __init__(self, peer, to_head, to_old):
         lines = peer.take_until(b'\r\n\r\n').decode('latin-1').split('\r\n')
         found = re.fullmatch(r'HTTP/1\.1 (\d{3}) [ -~]*', lines[0])
         check(found, lambda: f'status line: {lines[0]!r}')
@@ -194,21 +202,28 @@ class Reply:
             check(found, lambda: f'field line: {line!r}')
             check(found[1].lower() not in self.fields, lambda: f'field twice: {line!r}')
             self.fields[found[1].lower()] = found[2].strip()
-        self.body = b'' if to_head or self.has_no_body() else self.read_body(peer)
+        self.body = b'' if to_head or self.has_no_body() else self.read_body(peer, to_old)
         self.judge(to_head)
 
     def has_no_body(self):
         return self.status < 200 or self.status in (204, 304)
 
-    def read_body(self, peer):
-        check(('content-length' in self.fields) != ('transfer-encoding' in self.fields),
-              lambda: f'{self.status}: neither length nor chunks: {self.fields}')
-        if 'content-length' in self.fields:
-            return peer.take(int(self.fields['content-length']))
-        return peer.take_chunks()
+    def read_body(self, peer, to_old):
+        length, coding = self.fields.get('content-length'), self.fields.get('transfer-encoding')
+        check(length is None or coding is None, lambda: f'{self.status}: both length and chunks: {self.fields}')
+        if length is not None:
+            return peer.take(int(length))
+        if coding is not None:
+            check(not to_old, 'chunks for an HTTP/1.0 client (RFC 9112, 6.1)')
+            return peer.take_chunks()
+        check(to_old, lambda: f'{self.status}: neither length nor chunks: {self.fields}')
+        return peer.take_rest()
 
     def judge(self, to_head):
         """What is true of every reply of ours."""
+        framed = {'content-length', 'transfer-encoding'} & self.fields.keys()
+        check(not framed or self.status not in (204, 205) and self.status >= 200,
+              lambda: f'{self.status} with framing: {framed} (RFC 9110, 8.6; RFC 9112, 6.1)')
         if self.status < 200:
             check(not self.fields, lambda: f'{self.status} with fields: {self.fields}')
             return
@@ -248,7 +263,7 @@ def read_replies(peer, case, words):
             continue
         if word.endswith('?') and not words and not peer.ahead and not peer.more():
             continue
-        reply = peer.reply(number in case.heads)
+        reply = peer.reply(number in case.heads, case.is_old())
         got.append(reply.status if reply else 'end')
         while word.endswith('?') and words and (reply is None or not matches(word, reply.status)):
             word = words.pop(0)
@@ -266,7 +281,7 @@ def judge_end(peer, case, last, end):
     if end in ('open', 'any') and not case.fin:
         # When the server may have closed already, nothing but a good reply or the end may come.
         peer.send(HEALTH)
-        reply = peer.reply(False)
+        reply = peer.reply()
         check(reply or end == 'any', 'the connection should still be open')
         check(reply is None or reply.status == 200,
               lambda: f'the next request was answered {reply.status} {reply.body[:200]!r}')
@@ -308,6 +323,8 @@ def run_case(case, role, address, pieces, behind=b''):
                 if peer.left:
                     break
                 peer.send(piece)
+                if len(piece) == 1:
+                    time.sleep(BYTE_PAUSE)
         if case.fin:
             peer.fin()
         last = read_replies(peer, case, words[:-1])
@@ -339,7 +356,7 @@ def throw_random(address, seed):
             pass
     with Peer(address) as peer:
         peer.send(HEALTH)
-        reply = peer.reply(False)
+        reply = peer.reply()
         check(reply and reply.status == 200, lambda: f'the next request: {reply and reply.status}')
 
 

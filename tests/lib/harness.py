@@ -66,6 +66,13 @@ def children_of(pid):
         return []
 
 
+def name_of(pid):
+    try:
+        return Path(f'/proc/{pid}/comm').read_text().strip()
+    except OSError:
+        return None
+
+
 def descriptors_of(pid):
     return len(os.listdir(f'/proc/{pid}/fd'))
 
@@ -124,7 +131,7 @@ class Server:
             self.address = (line.group(1).strip('[]'), int(line.group(2)))
             self.url = f'http://{self.address[0]}:{self.address[1]}'
             self.get('/' if self.role == 'sim' else '/health')
-            self.first_workers = set(self.workers())
+            self.first_workers = set(wait_until(self.workers, f'a worker of {self.role}'))
         except BaseException:
             self._kill()
             raise
@@ -189,7 +196,8 @@ class Server:
             reader.join(1)
 
     def workers(self):
-        return children_of(self.pid)
+        """The serving processes (a keeper may have other children for a moment)."""
+        return [pid for pid in children_of(self.pid) if name_of(pid) in ('backend', 'frontend', 'sim')]
 
     def worker(self):
         """The one worker of a backend (of a frontend: the first)."""
@@ -325,6 +333,10 @@ class Client:
     def reset(self):
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         self.sock.close()
+
+    def hurry(self):
+        """Ends the smallness of the receive buffer."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 
     def send(self, data):
         self.sock.sendall(data)
@@ -561,6 +573,9 @@ def _run_here(function):
             print(f'{error}{where}')
         else:
             traceback.print_exc(file=sys.stdout)
+        for server in _servers:
+            for line in filter(SANITIZER.search, server.log):
+                print(f'{server.role}: {line}')
         for server in _servers:
             print(f'--- log of {server.role} {" ".join(server.command[server.command.index(server.role) + 1:])}')
             for line in server.log[-15:]:
