@@ -34,12 +34,14 @@ static struct ip_addr client_of(const struct conn *c)
 	}
 	if (n == 0)
 		return peer;
-	return forwarded_client(&peer, cf->trusted, cf->trusted_count, lines, n, cf->forwarded_hops);
+	return forwarded_client(&peer, cf->trusted, cf->trusted_count, lines, n,
+				cf->forwarded_hops);
 }
 
 static bool is_id_byte(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       c == '-';
 }
 
 /* The load balancer's trace id ("Root=1-67891233-abcdef012345678912345678;...") or one of ours. */
@@ -172,7 +174,8 @@ static bool origin_is_same(const struct conn *c, struct slice origin)
 
 	if (!origin_split(origin, &scheme, &host) || !slice_eq_nocase(scheme, scheme_of(c)))
 		return false;
-	if (!uri_host_split(host, &name_a, &port_a) || !uri_host_split(authority_of(c->req), &name_b, &port_b))
+	if (!uri_host_split(host, &name_a, &port_a) ||
+	    !uri_host_split(authority_of(c->req), &name_b, &port_b))
 		return false;
 	if (port_a.n == 0)
 		port_a = default_port(scheme);
@@ -199,7 +202,8 @@ static void preflight_reply(struct conn *c)
 {
 	conn_reply(c, 204, slice_make("", 0),
 		   SLICE("Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
-			 "Access-Control-Allow-Headers: Authorization, Content-Type, X-Ollachat-Progress\r\n"
+			 "Access-Control-Allow-Headers: Authorization, Content-Type, "
+			 "X-Ollachat-Progress\r\n"
 			 "Access-Control-Max-Age: 600\r\n"),
 		   slice_make("", 0));
 }
@@ -215,7 +219,9 @@ bool access_allow(struct conn *c)
 	if (r->route->flags & ROUTE_FORWARD)
 		return true;
 	if (!origin_is_allowed(c)) {
-		conn_error(c, 403, SLICE("requests from this origin are not allowed; see --cors-origin"), 0);
+		conn_error(c, 403,
+			   SLICE("requests from this origin are not allowed; see --cors-origin"),
+			   0);
 		return false;
 	}
 	if (r->head.method == HTTP_OPTIONS && r->cors_origin.n > 0 &&

@@ -12,8 +12,8 @@ enum ticket_state { TICKET_NONE, TICKET_WAITING, TICKET_RUNNING };
 /* A request's place; lives in the request. */
 struct ticket {
 	struct ticket *next, *prev;
-	uint8_t state;  /* enum ticket_state */
-	int64_t since;  /* waiting or running since, ms */
+	uint8_t state; /* enum ticket_state */
+	int64_t since; /* waiting or running since, ms */
 	void *owner;
 };
 
@@ -21,7 +21,7 @@ enum { ADMISSION_SERVICES = 32 };
 
 struct admission {
 	unsigned limit, max_queue;
-	int64_t max_wait;                     /* ms; a longer estimate is refused at once */
+	int64_t max_wait; /* ms; a longer estimate is refused at once */
 	unsigned active, queued;
 	struct ticket *head, *tail;
 	int64_t services[ADMISSION_SERVICES]; /* how long the last ones ran, ms */

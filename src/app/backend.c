@@ -80,8 +80,8 @@ static void health_reply(struct conn *c, unsigned status, const struct health *h
 	buf_init(&b, mem, sizeof(mem));
 	put_health(c, &b, h);
 	conn_reply(c, status, json_type,
-		   status == 200 ? SLICE("Cache-Control: no-store\r\n") :
-				   SLICE("Cache-Control: no-store\r\nRetry-After: 5\r\n"),
+		   status == 200 ? SLICE("Cache-Control: no-store\r\n")
+				 : SLICE("Cache-Control: no-store\r\nRetry-After: 5\r\n"),
 		   buf_view(&b));
 }
 
@@ -129,7 +129,8 @@ static void status_get(struct conn *c)
 	put_u64(&b, ",\"queued\":", sh->queued);
 	put_bool(&b, ",\"draining\":", h.state == HEALTH_DRAINING);
 	if (access_is_admin(c) && sh->first_answer_ms > 0)
-		put_u64(&b, ",\"boot\":{\"ollama_up_ms\":", (uint64_t)(sh->first_answer_ms - sh->started_ms));
+		put_u64(&b, ",\"boot\":{\"ollama_up_ms\":",
+			(uint64_t)(sh->first_answer_ms - sh->started_ms));
 	if (access_is_admin(c) && sh->first_answer_ms > 0)
 		buf_put_byte(&b, '}');
 	buf_put_byte(&b, '}');
@@ -155,7 +156,7 @@ static void v1_not_found(struct conn *c)
 }
 
 #define ANY_METHOD 0xffu
-#define R(text) SLICE_INIT(text)
+#define R(text)    SLICE_INIT(text)
 
 static const struct route routes[] = {
 	{ R("/health"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, health_get },

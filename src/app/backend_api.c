@@ -9,10 +9,10 @@
 #include "proto/ollama.h"
 
 enum {
-	PASSAGES_MAX = 16,           /* requests without a turn, at once */
+	PASSAGES_MAX = 16, /* requests without a turn, at once */
 	PASSAGES_WAITING = 1024,
-	PASSAGE_MS = 10000,          /* their longest wait for Ollama */
-	ARENA = 16 * 1024,           /* for judging a body, beyond the request's own arena */
+	PASSAGE_MS = 10000, /* their longest wait for Ollama */
+	ARENA = 16 * 1024,  /* for judging a body, beyond the request's own arena */
 };
 
 struct api {
@@ -42,8 +42,8 @@ static struct api *api_of(struct conn *c)
 /* ---- models ---- */
 
 struct choice {
-	struct slice model;   /* the plain name Ollama is asked for */
-	bool replace;         /* it is not the one the client named */
+	struct slice model; /* the plain name Ollama is asked for */
+	bool replace;       /* it is not the one the client named */
 };
 
 static struct slice alias_of(const struct config *cf, struct slice name)
@@ -101,7 +101,8 @@ static void refuse_unlisted(struct conn *c, struct slice model)
 }
 
 /* Which model is meant; false: answered. */
-static bool choose_model(struct conn *c, const struct ollama_request *q, struct arena *a, struct choice *out)
+static bool choose_model(struct conn *c, const struct ollama_request *q, struct arena *a,
+			 struct choice *out)
 {
 	const struct config *cf = c->server->env.config;
 	const struct shared *sh = c->server->env.shared;
@@ -144,8 +145,8 @@ static void log_model(struct conn *c, struct slice model)
 /* ---- what Ollama is sent ---- */
 
 /* Nothing of the client's head goes on: no Host, Origin, Cookie, Authorization, Forwarded. */
-static struct slice request_head(struct conn *c, struct arena *a, const char *method, struct slice path,
-				 int64_t length)
+static struct slice request_head(struct conn *c, struct arena *a, const char *method,
+				 struct slice path, int64_t length)
 {
 	size_t cap = path.n + c->server->start->upstream_host.n + 256;
 	char *mem = arena_take(a, cap);
@@ -244,7 +245,8 @@ void api_models(struct conn *c)
 /* ---- requests with a JSON body ---- */
 
 /* Judges the body and fills the plan's parts; false: answered. */
-static bool prepare(struct conn *c, enum ollama_kind kind, struct ollama_request *q, struct relay_plan *plan)
+static bool prepare(struct conn *c, enum ollama_kind kind, struct ollama_request *q,
+		    struct relay_plan *plan)
 {
 	const struct config *cf = c->server->env.config;
 	struct slice body = conn_body(c), parts[OLLAMA_PARTS_MAX];
@@ -265,7 +267,8 @@ static bool prepare(struct conn *c, enum ollama_kind kind, struct ollama_request
 	}
 	if (!choose_model(c, q, &a, &choice))
 		return false;
-	n = ollama_request_write(q, choice.model, choice.replace, !cf->allow_client_keep_alive, &a, parts);
+	n = ollama_request_write(q, choice.model, choice.replace, !cf->allow_client_keep_alive, &a,
+				 parts);
 	if (n == 0) {
 		conn_error(c, 503, SLICE("out of memory"), 5);
 		return false;
@@ -290,7 +293,8 @@ static bool is_absent(struct conn *c, struct slice model)
 
 	shared_read_text(sh, sh->names, names, sizeof(names));
 	list = slice_str(names);
-	return sh->model_count > 0 && list.n < sizeof(names) - OLLAMA_NAME_MAX && !is_listed(list, model);
+	return sh->model_count > 0 && list.n < sizeof(names) - OLLAMA_NAME_MAX &&
+	       !is_listed(list, model);
 }
 
 /* A turn; `whole`: Ollama answers all at once, so that its first byte comes with its last. */

@@ -7,12 +7,12 @@
 
 bool api_open(struct server *); /* makes the turns: server->role_data */
 
-void api_models(struct conn *);   /* GET /api/models */
-void api_chat(struct conn *);     /* POST /api/chat, both forms */
+void api_models(struct conn *); /* GET /api/models */
+void api_chat(struct conn *);   /* POST /api/chat, both forms */
 void api_generate(struct conn *);
 void api_embed(struct conn *);
 void api_show(struct conn *);
-void api_openai(struct conn *);   /* POST /v1/... */
-void api_pass(struct conn *);     /* GETs without a body */
+void api_openai(struct conn *); /* POST /v1/... */
+void api_pass(struct conn *);   /* GETs without a body */
 
 #endif

@@ -27,8 +27,9 @@ struct work_ops {
 	/* The client is gone, or the server must cut: let go of everything. The connection is closed
 	 * right after; it must not be touched any more. */
 	void (*on_gone)(void *work);
-	void (*on_drained)(void *work); /* the client took what was pending (below the low mark); may be NULL */
-	bool fin_is_gone;               /* a half-closed client has left (generations) */
+	void (*on_drained)(
+		void *work); /* the client took what was pending (below the low mark); may be NULL */
+	bool fin_is_gone;    /* a half-closed client has left (generations) */
 };
 
 /* What the access log says of a request beyond the obvious. */
@@ -36,37 +37,37 @@ struct request_log {
 	char model[96];
 	int64_t queue_ms, ttft_ms; /* -1: not known */
 	uint64_t tokens;
-	const char *result;        /* NULL: none to speak of */
+	const char *result; /* NULL: none to speak of */
 };
 
 /* A request under way; ends with conn_finish(). */
 struct request {
-	struct http_head head;      /* slices into head_mem or the connection's input */
+	struct http_head head; /* slices into head_mem or the connection's input */
 	struct uri uri;
-	const struct route *route;  /* NULL: none matched */
+	const struct route *route; /* NULL: none matched */
 	struct http_body framing;
-	char *body;                 /* collected; owned */
+	char *body; /* collected; owned */
 	size_t body_n, body_cap;
 	uint64_t body_seen;
 	int64_t body_since;
-	bool body_done;             /* read to its end (or there is none) */
-	bool body_discard;          /* read and dropped: the handler has no use for it */
-	void *head_mem;             /* the input block, once the head was detached from the connection */
+	bool body_done;    /* read to its end (or there is none) */
+	bool body_discard; /* read and dropped: the handler has no use for it */
+	void *head_mem;    /* the input block, once the head was detached from the connection */
 	size_t head_cap;
-	void *work_mem;             /* the handler's, for as long as the request lasts; owned */
+	void *work_mem; /* the handler's, for as long as the request lasts; owned */
 	size_t work_cap;
-	void *reply_mem;            /* a whole reply that conn->rest points into; owned */
+	void *reply_mem; /* a whole reply that conn->rest points into; owned */
 	size_t reply_cap;
 	int64_t started;
 	struct ip_addr client;
-	struct slice id;            /* X-Request-Id, in the arena */
-	struct slice cors_origin;   /* to be allowed in the reply; n == 0: none */
-	void *path_mem;             /* of a path too long for the arena; owned */
+	struct slice id;          /* X-Request-Id, in the arena */
+	struct slice cors_origin; /* to be allowed in the reply; n == 0: none */
+	void *path_mem;           /* of a path too long for the arena; owned */
 	size_t path_cap;
 	struct request_log log;
-	unsigned status;            /* of the reply; 0: none yet */
-	uint64_t sent;              /* bytes of the reply's body */
-	struct arena arena;         /* the rest of this block */
+	unsigned status;    /* of the reply; 0: none yet */
+	uint64_t sent;      /* bytes of the reply's body */
+	struct arena arena; /* the rest of this block */
 	size_t block_cap;
 };
 
@@ -76,22 +77,22 @@ struct conn {
 	struct loop_handle handle;
 	struct timer timer;
 	struct loop_later later;
-	struct conn *next, *prev;   /* free list, or idle list */
+	struct conn *next, *prev; /* free list, or idle list */
 	struct sock_addr peer;
 	uint8_t state;
 	bool in_idle_list;
-	bool keep_alive;            /* another request may follow this one */
-	bool chunked, no_body;      /* how the reply under way is framed; HEAD: no body at all */
-	bool linger;                /* unread bytes of the client's may be on their way: close gently */
-	bool peer_fin;              /* the client has half-closed, and we know */
-	bool reserve_only;          /* taken from the reserve: probes only */
-	bool broken;                /* reading or writing failed; closed at the end of the turn */
-	bool parsing;               /* inside the loop over pipelined requests */
-	bool was_high;              /* the backlog passed the high mark: tell when it is low */
+	bool keep_alive;       /* another request may follow this one */
+	bool chunked, no_body; /* how the reply under way is framed; HEAD: no body at all */
+	bool linger;           /* unread bytes of the client's may be on their way: close gently */
+	bool peer_fin;         /* the client has half-closed, and we know */
+	bool reserve_only;     /* taken from the reserve: probes only */
+	bool broken;           /* reading or writing failed; closed at the end of the turn */
+	bool parsing;          /* inside the loop over pipelined requests */
+	bool was_high;         /* the backlog passed the high mark: tell when it is low */
 	struct buf in, out;
 	size_t in_cap, out_cap;
-	size_t seen;                /* of `in`, looked at by the head parser */
-	struct slice rest;          /* sent after `out`: bytes that outlive the reply */
+	size_t seen;       /* of `in`, looked at by the head parser */
+	struct slice rest; /* sent after `out`: bytes that outlive the reply */
 	uint64_t lingered;
 	struct request *req;
 	const struct work_ops *ops; /* CONN_WORK */
@@ -111,12 +112,14 @@ struct slice conn_body(const struct conn *);
 void conn_drop_body(struct conn *);
 
 /* A whole reply. `fields`: further fields, each with its CRLF; n == 0: none. The body is copied. */
-void conn_reply(struct conn *, unsigned status, struct slice type, struct slice fields, struct slice body);
+void conn_reply(struct conn *, unsigned status, struct slice type, struct slice fields,
+		struct slice body);
 /* The same, but the body's bytes outlive the connection (embedded files) and are not copied. */
-void conn_reply_static(struct conn *, unsigned status, struct slice type, struct slice fields, struct slice body);
+void conn_reply_static(struct conn *, unsigned status, struct slice type, struct slice fields,
+		       struct slice body);
 /* The same with a block of the worker's memory that becomes the connection's. */
-void conn_reply_block(struct conn *, unsigned status, struct slice type, struct slice fields, void *mem,
-		      size_t cap, size_t n);
+void conn_reply_block(struct conn *, unsigned status, struct slice type, struct slice fields,
+		      void *mem, size_t cap, size_t n);
 /* {"error":text} (or OpenAI's shape by the route); retry_after 0: none. */
 void conn_error(struct conn *, unsigned status, struct slice text, unsigned retry_after);
 /* An error that also closes the connection when the request's body was not read. */
@@ -124,7 +127,8 @@ void conn_error_fields(struct conn *, unsigned status, struct slice text, struct
 
 /* A reply in pieces: begin, send..., finish or abort. length < 0: not known (chunks, or until
  * close for 1.0). Each conn_send() is one HTTP chunk and leaves at once. */
-void conn_begin(struct conn *, unsigned status, struct slice type, struct slice fields, int64_t length);
+void conn_begin(struct conn *, unsigned status, struct slice type, struct slice fields,
+		int64_t length);
 void conn_send(struct conn *, struct slice bytes);
 void conn_finish(struct conn *);
 /* Breaks the connection so that no client takes the reply for a whole one. */
@@ -137,9 +141,10 @@ void conn_work_start(struct conn *, const struct work_ops *, void *work);
 
 /* ---- for server.c ---- */
 
-void conn_open(struct conn *, struct server *, int fd, const struct sock_addr *peer, bool reserve_only);
+void conn_open(struct conn *, struct server *, int fd, const struct sock_addr *peer,
+	       bool reserve_only);
 bool conn_is_idle(const struct conn *);
-void conn_close(struct conn *);  /* at once; a request under way is given up */
-void conn_drain(struct conn *);  /* the drain's finish: close if idle, else after the reply */
+void conn_close(struct conn *); /* at once; a request under way is given up */
+void conn_drain(struct conn *); /* the drain's finish: close if idle, else after the reply */
 
 #endif

@@ -14,15 +14,16 @@ struct attempt {
 	dial_fn *fn;
 	void *ctx;
 	const void *owner;
-	struct attempt *next;    /* free list */
+	struct attempt *next; /* free list */
 	struct loop_handle handle;
 	struct timer timer;
-	struct loop_later later; /* a failure that is known at once is told at the end of the turn */
+	struct loop_later
+		later; /* a failure that is known at once is told at the end of the turn */
 	enum connect_fault fault;
 	const char *why;
 	int fd;
-	uint32_t at;             /* address tried */
-	bool busy, naming;       /* in use; waits for the name */
+	uint32_t at;       /* address tried */
+	bool busy, naming; /* in use; waits for the name */
 };
 
 struct dial {
@@ -186,7 +187,8 @@ static bool ask_name(struct dial *d)
 
 static bool name_is_fresh(const struct dial *d)
 {
-	return d->literal || (d->names.count > 0 && loop_now(d->loop) - d->named_ms < NAME_FRESH_MS);
+	return d->literal ||
+	       (d->names.count > 0 && loop_now(d->loop) - d->named_ms < NAME_FRESH_MS);
 }
 
 /* ---- attempts ---- */

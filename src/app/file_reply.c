@@ -19,7 +19,8 @@ enum coding file_coding(const struct conn *c, bool has_gzip, bool has_br)
 	return CODING_IDENTITY;
 }
 
-static const char *const coding_fields[] = { "", "Content-Encoding: gzip\r\n", "Content-Encoding: br\r\n" };
+static const char *const coding_fields[] = { "", "Content-Encoding: gzip\r\n",
+					     "Content-Encoding: br\r\n" };
 static const char *const coding_marks[] = { "", "-gz", "-br" };
 
 /* Each coding is a representation of its own, with its own strong tag (RFC 9110, 8.8.3.3). */
@@ -59,8 +60,9 @@ void file_reply_begin(const struct conn *c, struct file_reply *f, struct buf *fi
 	f->status = statuses[f->part];
 	buf_put_str(fields, "ETag: ");
 	buf_put(fields, etag);
-	buf_put_str(fields, f->immutable ? "\r\nCache-Control: public, max-age=31536000, immutable\r\n" :
-					   "\r\nCache-Control: no-cache\r\n");
+	buf_put_str(fields, f->immutable
+				    ? "\r\nCache-Control: public, max-age=31536000, immutable\r\n"
+				    : "\r\nCache-Control: no-cache\r\n");
 	if (f->varies)
 		buf_put_str(fields, "Vary: Accept-Encoding\r\n");
 	if (f->part == HTTP_PART_NOT_MODIFIED)

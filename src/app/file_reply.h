@@ -13,11 +13,11 @@ enum coding file_coding(const struct conn *, bool has_gzip, bool has_br);
 
 struct file_reply {
 	struct slice type;
-	struct slice etag;      /* of the identity bytes, with quotes; the coding is added here */
+	struct slice etag; /* of the identity bytes, with quotes; the coding is added here */
 	enum coding coding;
-	bool varies;            /* other codings exist */
+	bool varies; /* other codings exist */
 	bool immutable;
-	uint64_t size;          /* in this coding */
+	uint64_t size; /* in this coding */
 	/* filled by file_reply_begin(): */
 	enum http_part part;
 	uint64_t from, to;

@@ -35,7 +35,8 @@ static bool open_file(int dir, struct slice path, const char *suffix, struct fou
 	if (!buf_put(&b, path) || !buf_put_str(&b, suffix) || buf_len(&b) == 0)
 		return false;
 	name[buf_len(&b)] = '\0';
-	if (strlen(name) != buf_len(&b) || file_open_beneath(dir, name, &f->fd, &f->info) != FILE_FOUND)
+	if (strlen(name) != buf_len(&b) ||
+	    file_open_beneath(dir, name, &f->fd, &f->info) != FILE_FOUND)
 		return false;
 	if (f->info.regular)
 		return true;
@@ -128,7 +129,8 @@ static void start_sending(struct conn *c, int fd, const struct file_reply *f, st
 	send_pieces(s);
 }
 
-static void reply(struct conn *c, struct slice path, struct found *f, enum coding coding, bool varies)
+static void reply(struct conn *c, struct slice path, struct found *f, enum coding coding,
+		  bool varies)
 {
 	char tag_mem[64], mem[512];
 	struct buf tag, fields;

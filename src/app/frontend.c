@@ -109,9 +109,11 @@ static void health_get(struct conn *c)
 {
 	bool draining = server_is_draining(c->server);
 
-	conn_reply(c, draining ? 503 : 200, SLICE("application/json"), SLICE("Cache-Control: no-store\r\n"),
-		   draining ? SLICE("{\"status\":\"draining\",\"version\":\"" OLLACHAT_VERSION "\"}") :
-			      SLICE("{\"status\":\"healthy\",\"version\":\"" OLLACHAT_VERSION "\"}"));
+	conn_reply(
+		c, draining ? 503 : 200, SLICE("application/json"),
+		SLICE("Cache-Control: no-store\r\n"),
+		draining ? SLICE("{\"status\":\"draining\",\"version\":\"" OLLACHAT_VERSION "\"}")
+			 : SLICE("{\"status\":\"healthy\",\"version\":\"" OLLACHAT_VERSION "\"}"));
 }
 
 static void config_get(struct conn *c)
@@ -134,7 +136,7 @@ static void not_here(struct conn *c)
 }
 
 #define ANY_METHOD 0xffu
-#define R(text) SLICE_INIT(text)
+#define R(text)    SLICE_INIT(text)
 
 static const struct route routes[] = {
 	{ R("/health"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, health_get },
@@ -155,17 +157,21 @@ static void make_fields(struct frontend *f, struct server *s)
 	struct buf b;
 
 	buf_init(&b, f->fields_mem, sizeof(f->fields_mem));
-	buf_put_str(&b, "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
-			"img-src 'self' data:; font-src 'self'; connect-src 'self'");
+	buf_put_str(
+		&b,
+		"Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
+		"img-src 'self' data:; font-src 'self'; connect-src 'self'");
 	if (s->env.config->api_base.n > 0) {
 		buf_put_byte(&b, ' ');
 		buf_put(&b, s->env.config->api_base);
 	}
-	buf_put_str(&b, "; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+	buf_put_str(&b, "; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+			"frame-ancestors 'none'\r\n"
 			"X-Content-Type-Options: nosniff\r\n"
 			"X-Frame-Options: DENY\r\n"
 			"Referrer-Policy: no-referrer\r\n"
-			"Permissions-Policy: camera=(), microphone=(), geolocation=(), payment=(), usb=()\r\n"
+			"Permissions-Policy: camera=(), microphone=(), geolocation=(), payment=(), "
+			"usb=()\r\n"
 			"Cross-Origin-Opener-Policy: same-origin\r\n");
 	s->fields = buf_view(&b);
 }

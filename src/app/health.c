@@ -28,7 +28,8 @@ static enum health_state judge(const struct shared *s, const struct config *cf, 
 	if (s->drain != DRAIN_NONE)
 		return HEALTH_DRAINING;
 	if (s->first_answer_ms == 0)
-		return now - s->started_ms < cf->start_timeout_ms ? HEALTH_STARTING : HEALTH_DEGRADED;
+		return now - s->started_ms < cf->start_timeout_ms ? HEALTH_STARTING
+								  : HEALTH_DEGRADED;
 	return is_silent(s, now) ? HEALTH_DEGRADED : HEALTH_HEALTHY;
 }
 

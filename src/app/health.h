@@ -11,10 +11,10 @@ enum health_state { HEALTH_STARTING, HEALTH_HEALTHY, HEALTH_DEGRADED, HEALTH_DRA
 
 struct health {
 	enum health_state state;
-	const char *text;      /* "healthy" */
-	unsigned status;       /* of /health: 200 or 503 */
-	bool connected;        /* Ollama answered the latest probe */
-	bool ready;            /* the default model is there and loaded (without one: Ollama answers) */
+	const char *text; /* "healthy" */
+	unsigned status;  /* of /health: 200 or 503 */
+	bool connected;   /* Ollama answered the latest probe */
+	bool ready;       /* the default model is there and loaded (without one: Ollama answers) */
 };
 
 /* From memory; costs nothing. `now` is monotonic ms. */

@@ -12,9 +12,9 @@ enum {
 	LOOP_CAPACITY = 2048,
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 10000,
-	STABLE_MS = 10000,       /* a worker that lived this long is replaced at once */
+	STABLE_MS = 10000, /* a worker that lived this long is replaced at once */
 	QUICK_STOP_MS = 300,
-	KILL_GRACE_MS = 1000,    /* after the drain deadline */
+	KILL_GRACE_MS = 1000, /* after the drain deadline */
 	HOST_TEXT_MAX = 300,
 };
 
@@ -24,9 +24,9 @@ struct group;
 struct worker {
 	struct keeper *keeper;
 	struct group *group;
-	unsigned index;          /* into shared->turns */
+	unsigned index; /* into shared->turns */
 	int listener;
-	int pid;                 /* 0: none */
+	int pid; /* 0: none */
 	int channel, log;
 	struct loop_handle channel_handle, log_handle;
 	struct timer restart;
@@ -37,7 +37,7 @@ struct group {
 	struct keeper_group *plan;
 	struct dial *dial;
 	char host[HOST_TEXT_MAX];
-	struct slice host_text;  /* Host field for the upstream */
+	struct slice host_text; /* Host field for the upstream */
 };
 
 struct keeper {
@@ -227,10 +227,17 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 	struct group *g = w->group;
 	struct log log = k->log;
 	struct worker_start start = {
-		.config = &g->plan->config, .kind = g->plan->kind, .shared = k->shared, .log = &log,
-		.clock = k->clock, .listener = w->listener, .channel = channel,
-		.listener_shared = g->plan->listener_shared, .index = w->index,
-		.upstream_name = g->plan->upstream_name, .upstream_host = g->host_text,
+		.config = &g->plan->config,
+		.kind = g->plan->kind,
+		.shared = k->shared,
+		.log = &log,
+		.clock = k->clock,
+		.listener = w->listener,
+		.channel = channel,
+		.listener_shared = g->plan->listener_shared,
+		.index = w->index,
+		.upstream_name = g->plan->upstream_name,
+		.upstream_host = g->host_text,
 	};
 	int keep[] = { w->listener, channel, log_fd };
 
@@ -277,7 +284,8 @@ static void restart_later(struct worker *w)
 	int64_t lived = loop_now(w->keeper->loop) - w->started_ms;
 	int64_t wait = lived >= STABLE_MS ? 0 : w->backoff_ms;
 
-	w->backoff_ms = lived >= STABLE_MS ? BACKOFF_FIRST_MS : MIN(w->backoff_ms * 2, BACKOFF_MAX_MS);
+	w->backoff_ms =
+		lived >= STABLE_MS ? BACKOFF_FIRST_MS : MIN(w->backoff_ms * 2, BACKOFF_MAX_MS);
 	loop_timer_after(w->keeper->loop, &w->restart, wait);
 }
 
@@ -465,7 +473,8 @@ static void keeper_log_init(struct keeper *k)
 
 static bool keeper_open(struct keeper *k)
 {
-	static const int signals[] = { PROC_SIGTERM, PROC_SIGINT, PROC_SIGHUP, PROC_SIGUSR2, PROC_SIGCHLD };
+	static const int signals[] = { PROC_SIGTERM, PROC_SIGINT, PROC_SIGHUP, PROC_SIGUSR2,
+				       PROC_SIGCHLD };
 	size_t i;
 
 	k->clock = &clock_system;
@@ -492,8 +501,8 @@ static bool probe_start(struct keeper *k)
 	for (i = 0; i < k->plan->count; i++) {
 		struct group *g = &k->groups[i];
 
-		if (g->plan->probes && probe_open(k->loop, g->dial, &g->plan->config, k->shared, &k->log,
-						  g->host_text) == NULL)
+		if (g->plan->probes && probe_open(k->loop, g->dial, &g->plan->config, k->shared,
+						  &k->log, g->host_text) == NULL)
 			return false;
 	}
 	return true;

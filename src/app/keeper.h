@@ -11,21 +11,21 @@ enum { KEEPER_GROUPS_MAX = 3 };
 /* Workers of one role. */
 struct keeper_group {
 	const struct role_kind *kind;
-	struct config config;          /* this group's own: its listener, its upstream */
-	const struct url *upstream;    /* into config; NULL: it connects to nobody */
-	struct slice upstream_name;    /* "Ollama", "the backend" */
-	bool probes;                   /* its upstream is an Ollama whose health is watched */
+	struct config config;       /* this group's own: its listener, its upstream */
+	const struct url *upstream; /* into config; NULL: it connects to nobody */
+	struct slice upstream_name; /* "Ollama", "the backend" */
+	bool probes;                /* its upstream is an Ollama whose health is watched */
 	unsigned workers;
-	bool hidden;                   /* not what the operator asked to listen: not announced */
+	bool hidden; /* not what the operator asked to listen: not announced */
 	int listeners[SHARED_WORKERS_MAX]; /* by keeper_listen() */
-	bool listener_shared;          /* one for all workers */
+	bool listener_shared;              /* one for all workers */
 };
 
 struct keeper_plan {
 	struct keeper_group groups[KEEPER_GROUPS_MAX];
 	size_t count;
-	bool quick_stop;               /* demo and sim: no announcement, no waiting for answers */
-	const char *note;              /* a line for stdout behind "listening on"; may be NULL */
+	bool quick_stop;  /* demo and sim: no announcement, no waiting for answers */
+	const char *note; /* a line for stdout behind "listening on"; may be NULL */
 };
 
 /* Opens the group's listeners; its config.listen gets the true port. False: it cannot, and said so

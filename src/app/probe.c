@@ -12,9 +12,9 @@ enum {
 	OK_EVERY_MS = 5000,
 	FAILING_EVERY_MS = 1000,
 	STARTING_EVERY_MS = 200,
-	ANSWER_MS = 5000,           /* longest wait for one round */
+	ANSWER_MS = 5000, /* longest wait for one round */
 	REPLY_MAX = 1024 * 1024,
-	ARENA = 4 * 1024 * 1024,    /* pages are touched only when a list needs them */
+	ARENA = 4 * 1024 * 1024, /* pages are touched only when a list needs them */
 };
 
 enum step { STEP_VERSION, STEP_TAGS, STEP_PS, STEP_DONE };
@@ -26,7 +26,7 @@ struct probe {
 	struct shared *shared;
 	struct log *log;
 	struct slice host;
-	struct timer timer;         /* between rounds, or the round's deadline */
+	struct timer timer; /* between rounds, or the round's deadline */
 	struct stream stream;
 	struct loop_handle handle;
 	bool busy, loaded_known;
@@ -37,7 +37,7 @@ struct probe {
 	size_t body_n;
 	size_t raw_n;
 	char raw[HTTP_RESPONSE_HEAD_MAX * 2]; /* head, or body bytes as they come */
-	char *reply;                /* the body */
+	char *reply;                          /* the body */
 	void *arena_mem;
 };
 
@@ -103,7 +103,8 @@ static void set_default(struct probe *p, struct slice names, int count)
 {
 	if (p->config->model.n > 0)
 		return;
-	shared_write_text(p->shared, p->shared->default_model, count == 1 ? names : SLICE(""), SHARED_MODEL_MAX);
+	shared_write_text(p->shared, p->shared->default_model, count == 1 ? names : SLICE(""),
+			  SHARED_MODEL_MAX);
 }
 
 static void take_tags(struct probe *p, struct slice reply)

@@ -11,7 +11,7 @@
 struct probe;
 
 /* Starts at once. NULL: no memory. */
-struct probe *probe_open(struct loop *, struct dial *, const struct config *, struct shared *, struct log *,
-			 struct slice host);
+struct probe *probe_open(struct loop *, struct dial *, const struct config *, struct shared *,
+			 struct log *, struct slice host);
 
 #endif

@@ -12,7 +12,9 @@ enum { EXTRA = 512 }; /* what we add to the head at the most */
 static bool is_ours(struct slice name)
 {
 	static const struct slice ours[] = {
-		SLICE_INIT("Content-Length"), SLICE_INIT("Expect"), SLICE_INIT("X-Forwarded-For"),
+		SLICE_INIT("Content-Length"),
+		SLICE_INIT("Expect"),
+		SLICE_INIT("X-Forwarded-For"),
 	};
 	size_t i;
 
@@ -90,7 +92,8 @@ void proxy_pass(struct conn *c)
 	plan.mode = RELAY_PASS;
 	plan.head_only = h->method == HTTP_HEAD;
 	plan.fin_is_gone = h->method == HTTP_POST;
-	plan.first_byte_ms = MAX(cf->first_byte_timeout_ms, cf->max_generation_ms) + cf->queue_timeout_ms;
+	plan.first_byte_ms =
+		MAX(cf->first_byte_timeout_ms, cf->max_generation_ms) + cf->queue_timeout_ms;
 	plan.stall_ms = plan.first_byte_ms;
 	plan.parts[0] = make_head(c, c->req->work_mem, cap, conn_body(c).n);
 	plan.parts[1] = conn_body(c);

@@ -6,9 +6,9 @@
 
 enum {
 	BLOCK = 4096,
-	READ_ROUNDS = 4,          /* per event, so that one fast stream does not starve the rest */
-	INTERIM_MAX = 4096,       /* 1xx heads */
-	KEEPER_GRACE_MS = 2000,   /* beyond --connect-timeout, which the keeper enforces */
+	READ_ROUNDS = 4,        /* per event, so that one fast stream does not starve the rest */
+	INTERIM_MAX = 4096,     /* 1xx heads */
+	KEEPER_GRACE_MS = 2000, /* beyond --connect-timeout, which the keeper enforces */
 };
 
 static void connect_upstream(struct relay *);
@@ -156,7 +156,8 @@ static enum relay_step feed_head(struct relay *r, struct slice bytes)
 		if (h.status >= 200)
 			return take_head(r, &h, slice_from(view, h.size));
 		if (h.status == 101 || ++r->interim > INTERIM_MAX)
-			return relay_fail(r, 502, "% answered nonsense", "interim responses without end");
+			return relay_fail(r, 502, "% answered nonsense",
+					  "interim responses without end");
 		view = slice_from(view, h.size);
 		if (view.n == 0)
 			break;
@@ -277,7 +278,8 @@ static void send_request(struct relay *r)
 			break;
 	}
 	if (!r->paused)
-		upstream_wish(r->up, LOOP_READ | LOOP_PEER | (r->sent < r->to_send ? LOOP_WRITE : 0u));
+		upstream_wish(r->up,
+			      LOOP_READ | LOOP_PEER | (r->sent < r->to_send ? LOOP_WRITE : 0u));
 }
 
 static void on_upstream(void *ctx, unsigned events)

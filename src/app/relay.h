@@ -27,15 +27,15 @@ enum { RELAY_PARTS_MAX = OLLAMA_PARTS_MAX + 2 };
 /* What a handler asks for. Slices live as long as the connection's request. */
 struct relay_plan {
 	enum relay_mode mode;
-	struct admission *gate;   /* whose turn it takes; NULL: none */
-	bool generation;          /* the model works for it (it has a gate) */
-	bool fin_is_gone;         /* a client that half-closes has left */
-	bool head_only;           /* the request is a HEAD: its reply has no body */
-	bool responses;           /* /v1/responses: its own error event */
-	struct slice model;       /* for the log and the origin's reply */
+	struct admission *gate;       /* whose turn it takes; NULL: none */
+	bool generation;              /* the model works for it (it has a gate) */
+	bool fin_is_gone;             /* a client that half-closes has left */
+	bool head_only;               /* the request is a HEAD: its reply has no body */
+	bool responses;               /* /v1/responses: its own error event */
+	struct slice model;           /* for the log and the origin's reply */
 	struct slice conversation_id; /* origin's reply: raw JSON; n == 0: "default" */
 	int64_t first_byte_ms, stall_ms, total_ms; /* 0: none */
-	struct slice parts[RELAY_PARTS_MAX]; /* the request, head first */
+	struct slice parts[RELAY_PARTS_MAX];       /* the request, head first */
 	size_t part_count;
 };
 
@@ -44,42 +44,42 @@ enum relay_state { RELAY_QUEUED, RELAY_CONNECTING, RELAY_HEAD, RELAY_BODY };
 struct relay {
 	struct server *server;
 	struct conn *conn;
-	size_t cap;                /* of this block */
+	size_t cap; /* of this block */
 	struct relay_plan plan;
 	enum relay_state state;
-	enum relay_mode mode;      /* as decided by the reply's head */
+	enum relay_mode mode; /* as decided by the reply's head */
 
 	struct ticket ticket;
-	struct loop_later begin;   /* its turn has come */
+	struct loop_later begin; /* its turn has come */
 	struct upstream_wait wait;
 	struct upstream *up;
-	uint64_t sent, to_send;    /* of the parts */
-	struct timer timer;        /* the current wait: turn, connection, first byte, stall */
+	uint64_t sent, to_send; /* of the parts */
+	struct timer timer;     /* the current wait: turn, connection, first byte, stall */
 	struct timer total;
 	int64_t asked_ms, began_ms;
 
-	char *head;                /* a response head that came in pieces; owned */
+	char *head; /* a response head that came in pieces; owned */
 	size_t head_n, head_cap;
-	unsigned interim;          /* 1xx heads skipped */
+	unsigned interim; /* 1xx heads skipped */
 	struct http_body body;
-	unsigned status;           /* the upstream's */
-	char type[128];            /* its Content-Type */
+	unsigned status; /* the upstream's */
+	char type[128];  /* its Content-Type */
 	struct slice type_text;
-	unsigned retry_after;      /* its Retry-After, or ours; 0: none */
-	int64_t length;            /* RELAY_PASS: the reply's Content-Length, else -1 */
-	struct buf carry;          /* an unfinished line or event, or a whole reply so far */
+	unsigned retry_after; /* its Retry-After, or ours; 0: none */
+	int64_t length;       /* RELAY_PASS: the reply's Content-Length, else -1 */
+	struct buf carry;     /* an unfinished line or event, or a whole reply so far */
 	size_t carry_cap;
-	struct buf answer;         /* RELAY_ANSWER */
+	struct buf answer; /* RELAY_ANSWER */
 	size_t answer_cap;
 	struct sse_watch sse;
 
-	bool up_keep;              /* the connection may serve another request */
-	bool reply_byte;           /* the upstream has answered something */
+	bool up_keep;    /* the connection may serve another request */
+	bool reply_byte; /* the upstream has answered something */
 	bool retried;
-	bool committed;            /* our reply's head is out */
-	bool done, error_seen;     /* the stream said so */
-	bool mid_unit;             /* part of a line or event is out */
-	bool paused;               /* the client is slow: we do not read */
+	bool committed;        /* our reply's head is out */
+	bool done, error_seen; /* the stream said so */
+	bool mid_unit;         /* part of a line or event is out */
+	bool paused;           /* the client is slow: we do not read */
 };
 
 /* Starts; from here on the relay answers the connection. The plan is copied. */

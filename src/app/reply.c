@@ -34,8 +34,8 @@ static void put_cors(const struct conn *c, struct buf *out)
 	buf_put(out, SLICE("Access-Control-Expose-Headers: Retry-After, X-Request-Id\r\n"));
 }
 
-void reply_head(struct conn *c, struct buf *out, unsigned status, struct slice type, struct slice fields,
-		int64_t length)
+void reply_head(struct conn *c, struct buf *out, unsigned status, struct slice type,
+		struct slice fields, int64_t length)
 {
 	http_write_status(out, status);
 	buf_put(out, server_date_field(c->server));

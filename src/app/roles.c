@@ -19,10 +19,12 @@ static const char real_note[] = "answers come from the Ollama at 127.0.0.1:11434
 				"open the page in a browser; Ctrl-C ends it\n";
 static const char given_note[] = "answers come from the Ollama given by --ollama\n"
 				 "open the page in a browser; Ctrl-C ends it\n";
-static const char sim_note[] = "no Ollama is used: answers come from the built-in stand-in, ollachat-sim (no model)\n"
-			       "open the page in a browser; Ctrl-C ends it\n";
+static const char sim_note[] =
+	"no Ollama is used: answers come from the built-in stand-in, ollachat-sim (no model)\n"
+	"open the page in a browser; Ctrl-C ends it\n";
 
-static struct keeper_group *add_group(struct keeper_plan *p, const struct role_kind *kind, const struct config *cf)
+static struct keeper_group *add_group(struct keeper_plan *p, const struct role_kind *kind,
+				      const struct config *cf)
 {
 	struct keeper_group *g = &p->groups[p->count++];
 
@@ -156,6 +158,7 @@ static bool plan_demo(struct keeper_plan *p, const struct config *cf)
 	inner.api_proxy_text = SLICE("demo");
 	point_at(&inner.api_proxy, g->config.listen.port);
 	g = add_group(p, &frontend_kind, &inner);
+	g->workers = frontend_workers(cf);
 	connect_group(g, &g->config.api_proxy, "the backend");
 	return keeper_listen(g);
 }

@@ -52,7 +52,8 @@ bool server_is_draining(const struct server *s)
 
 bool server_body_claim(struct server *s, size_t was, size_t now)
 {
-	uint64_t before = was > SERVER_BODY_SMALL ? was : 0, after = now > SERVER_BODY_SMALL ? now : 0;
+	uint64_t before = was > SERVER_BODY_SMALL ? was : 0,
+		 after = now > SERVER_BODY_SMALL ? now : 0;
 
 	if (after > before && s->body_used - before + after > s->env.config->body_memory)
 		return false;
@@ -242,12 +243,15 @@ static void on_channel(void *ctx, unsigned events)
 static unsigned fit_connections(struct server *s, unsigned want)
 {
 	uint64_t limit = proc_raise_nofile((uint64_t)want + SERVER_RESERVE + SPARE_DESCRIPTORS);
-	uint64_t room = limit > SERVER_RESERVE + SPARE_DESCRIPTORS ? limit - SERVER_RESERVE - SPARE_DESCRIPTORS : 16;
+	uint64_t room = limit > SERVER_RESERVE + SPARE_DESCRIPTORS
+				? limit - SERVER_RESERVE - SPARE_DESCRIPTORS
+				: 16;
 	struct log_line l;
 
 	if (room >= want)
 		return want;
-	log_begin(&l, s->env.log, LOG_WARN, "--max-connections lowered to what the descriptor limit allows");
+	log_begin(&l, s->env.log, LOG_WARN,
+		  "--max-connections lowered to what the descriptor limit allows");
 	log_num(&l, "max_connections", (int64_t)room);
 	log_num(&l, "nofile", (int64_t)limit);
 	log_end(&l);
@@ -303,8 +307,9 @@ static bool server_open(struct server *s, struct config *config, const struct wo
 	timer_init(&s->accept_timer, on_accept_timer, s);
 	timer_init(&s->drain_timer, on_drain_deadline, s);
 	s->channel_handle = loop_add(s->env.loop, start->channel, LOOP_READ, on_channel, s);
-	s->listener_handle = loop_add(s->env.loop, start->listener,
-				      LOOP_READ | (start->listener_shared ? LOOP_EXCLUSIVE : 0), on_listener, s);
+	s->listener_handle =
+		loop_add(s->env.loop, start->listener,
+			 LOOP_READ | (start->listener_shared ? LOOP_EXCLUSIVE : 0), on_listener, s);
 	s->listening = true;
 	if (s->channel_handle.gen == 0 || s->listener_handle.gen == 0)
 		return false;
@@ -325,7 +330,8 @@ int server_run(const struct worker_start *start)
 
 	proc_ignore_signals(ignored, ARRAY_LEN(ignored));
 	if (!server_open(&s, &config, start)) {
-		log_event(start->log, LOG_ERROR, "worker cannot start: out of memory or descriptors", NULL, NULL);
+		log_event(start->log, LOG_ERROR,
+			  "worker cannot start: out of memory or descriptors", NULL, NULL);
 		log_flush(start->log);
 		return 1;
 	}

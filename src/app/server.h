@@ -49,8 +49,10 @@ struct role_kind {
 	const struct route *routes;
 	size_t route_count;
 	const struct route *fallback; /* when no route matches: the page, or 404; any method */
-	struct slice fields; /* further fields of every reply, each ended by CRLF; open() may set others */
-	bool (*open)(struct server *); /* makes server->role_data; false: cannot start (it said why) */
+	struct slice
+		fields; /* further fields of every reply, each ended by CRLF; open() may set others */
+	bool (*open)(
+		struct server *); /* makes server->role_data; false: cannot start (it said why) */
 };
 
 /* What the keeper gives a worker at birth. */
@@ -61,16 +63,16 @@ struct worker_start {
 	struct log *log;
 	const struct clock *clock;
 	int listener, channel;
-	bool listener_shared; /* by several workers: wake one of them */
-	unsigned index;       /* into shared->turns */
+	bool listener_shared;       /* by several workers: wake one of them */
+	unsigned index;             /* into shared->turns */
 	struct slice upstream_name; /* "Ollama" or "the backend", for error texts */
 	struct slice upstream_host; /* the Host field sent there: "127.0.0.1:11434" */
 };
 
 enum {
 	SERVER_SCRATCH = 64 * 1024,
-	SERVER_RESERVE = 16,            /* slots and descriptors kept for health probes */
-	SERVER_BODY_SMALL = 64 * 1024,  /* bodies up to this need no share of --body-memory */
+	SERVER_RESERVE = 16,           /* slots and descriptors kept for health probes */
+	SERVER_BODY_SMALL = 64 * 1024, /* bodies up to this need no share of --body-memory */
 };
 
 struct server {
@@ -78,7 +80,7 @@ struct server {
 	const struct worker_start *start;
 	const struct role_kind *kind;
 	void *role_data;
-	struct slice fields;  /* of every reply */
+	struct slice fields; /* of every reply */
 	struct mem mem;
 	struct upstream_pool *upstreams; /* NULL: this role has none */
 
@@ -87,16 +89,16 @@ struct server {
 	unsigned slab_size, fresh, open_count;
 	struct conn *idle_head, *idle_tail; /* kept-alive connections, longest idle first */
 	struct loop_handle listener_handle, channel_handle;
-	bool accept_paused;  /* out of descriptors: wait for a close */
+	bool accept_paused; /* out of descriptors: wait for a close */
 	struct timer accept_timer;
 	bool listening;
-	uint64_t body_used;  /* of --body-memory */
+	uint64_t body_used; /* of --body-memory */
 	uint64_t request_seed, request_count;
 	struct timer drain_timer;
 	int64_t drain_deadline;
-	char *scratch;       /* SERVER_SCRATCH bytes, good within one call */
+	char *scratch; /* SERVER_SCRATCH bytes, good within one call */
 	int64_t date_second;
-	char date[40];       /* "Date: ...\r\n", made anew each second */
+	char date[40]; /* "Date: ...\r\n", made anew each second */
 	size_t date_n;
 	struct log_batch log_batch;
 	struct loop_later log_later;

@@ -17,12 +17,13 @@ enum drain_phase { DRAIN_NONE, DRAIN_ANNOUNCE, DRAIN_FINISH };
 struct shared {
 	/* the keeper writes; times are monotonic ms, 0 = never */
 	volatile int64_t started_ms;
-	volatile int64_t answered_ms;      /* Ollama's last answer to a probe */
+	volatile int64_t answered_ms; /* Ollama's last answer to a probe */
 	volatile int64_t first_answer_ms;
 	volatile int64_t refused_since_ms; /* connects are refused since then, 0: they are not */
 	volatile uint32_t probe_failing;   /* the latest probe failed */
 	volatile uint32_t model_count;
-	volatile uint32_t model_ready;     /* the default model is loaded (or, without one, Ollama answers) */
+	volatile uint32_t
+		model_ready; /* the default model is loaded (or, without one, Ollama answers) */
 	volatile uint32_t model_was_ready; /* once; for /health?gate=model */
 	volatile uint32_t drain;           /* enum drain_phase */
 	volatile uint32_t worker_restarts;
@@ -31,12 +32,12 @@ struct shared {
 	char names[SHARED_NAMES_MAX];         /* installed models, "a, b, c" */
 
 	/* the backend's worker writes */
-	volatile int64_t moved_ms;         /* a generation last moved a byte */
+	volatile int64_t moved_ms; /* a generation last moved a byte */
 	volatile uint32_t active, queued;
 
 	/* every worker its own */
 	volatile uint64_t turns[SHARED_WORKERS_MAX];
-	volatile uint64_t log_dropped;     /* atomic add */
+	volatile uint64_t log_dropped; /* atomic add */
 };
 
 /* Copies a guarded text; always NUL-ended. `n` is the size of both. */

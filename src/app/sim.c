@@ -11,9 +11,9 @@ enum {
 	PIECE = 16 * 1024,                 /* room for one delta's line, or a small reply */
 	WHOLE = 6 * SIM_ANSWER_MAX + 8192, /* room for a whole answer, every byte escaped */
 	ARENA_EXTRA = 3 * SIM_ANSWER_MAX + 8192,
-	CHUNKED_FROM = 2048,               /* Go sends longer replies without a length */
+	CHUNKED_FROM = 2048, /* Go sends longer replies without a length */
 	PULL_STEP_MS = 60,
-	TICK_MS = 1,                       /* shortest pause between deltas; faster rates send several */
+	TICK_MS = 1, /* shortest pause between deltas; faster rates send several */
 };
 
 /* A POST under way. */
@@ -26,8 +26,8 @@ struct sim_work {
 	struct sim_answer answer;
 	struct sim_stats stats;
 	int64_t started, speaking, prompt_done;
-	uint64_t spoken;      /* deltas */
-	unsigned step;        /* of a pull */
+	uint64_t spoken; /* deltas */
+	unsigned step;   /* of a pull */
 	bool begun, answering;
 	struct arena arena;
 	char piece[PIECE];
@@ -173,7 +173,8 @@ static void v1_model_get(struct conn *c)
 	if (!guard(c, HTTP_GET | HTTP_HEAD))
 		return;
 	buf_init(&b, c->server->scratch, SERVER_SCRATCH);
-	sim_v1_model_write(&b, library_of(c->server), slice_from(c->req->uri.path, prefix.n), &status);
+	sim_v1_model_write(&b, library_of(c->server), slice_from(c->req->uri.path, prefix.n),
+			   &status);
 	reply_text(c, status, json, buf_view(&b));
 }
 
@@ -226,7 +227,8 @@ static void set_total(struct sim_work *w)
 }
 
 /* A finished JSON text; long ones go without a length, as Go sends them. */
-static void reply_json(struct sim_work *w, unsigned status, const char *type, void *mem, size_t cap, size_t n)
+static void reply_json(struct sim_work *w, unsigned status, const char *type, void *mem, size_t cap,
+		       size_t n)
 {
 	struct conn *c = w->conn;
 
@@ -316,7 +318,8 @@ static bool say_one(struct sim_work *w)
 		return true;
 	if (!w->begun) {
 		w->begun = true;
-		conn_begin(w->conn, 200, slice_str(sim_stream_type(w->r.kind)), slice_make("", 0), -1);
+		conn_begin(w->conn, 200, slice_str(sim_stream_type(w->r.kind)), slice_make("", 0),
+			   -1);
 	}
 	buf_init(&b, w->piece, sizeof(w->piece));
 	sim_delta_write(&b, &w->r, wall(w->server), &w->stats, &d);
@@ -386,7 +389,8 @@ static void on_timer(void *ctx, int64_t now)
 		pull_step(w);
 		return;
 	}
-	if (!w->answering && w->r.act == SIM_ANSWER && w->prompt_done == 0) { /* the model is in memory now */
+	if (!w->answering && w->r.act == SIM_ANSWER &&
+	    w->prompt_done == 0) { /* the model is in memory now */
 		touch_model(w);
 		w->prompt_done = mono(w->server);
 		w->stats.load_ns = (uint64_t)(w->prompt_done - w->started) * 1000000;
@@ -448,10 +452,10 @@ static void post(struct conn *c, enum sim_kind kind)
 	start_work(w);
 }
 
-#define POST(name, kind)                      \
-	static void name(struct conn *c)      \
-	{                                     \
-		post(c, kind);                \
+#define POST(name, kind)                                                                           \
+	static void name(struct conn *c)                                                           \
+	{                                                                                          \
+		post(c, kind);                                                                     \
 	}
 POST(chat_post, SIM_CHAT)
 POST(generate_post, SIM_GENERATE)
@@ -464,9 +468,9 @@ POST(v1_completions_post, SIM_V1_COMPLETIONS)
 POST(v1_embeddings_post, SIM_V1_EMBEDDINGS)
 
 /* Methods, hosts and origins are judged by guard(), in Ollama's way. */
-#define OURS (ROUTE_PROBE | ROUTE_FORWARD)
+#define OURS       (ROUTE_PROBE | ROUTE_FORWARD)
 #define ANY_METHOD 0xffu
-#define R(text) SLICE_INIT(text)
+#define R(text)    SLICE_INIT(text)
 
 static const struct route routes[] = {
 	{ R("/"), ANY_METHOD, OURS, root_get },

@@ -10,86 +10,89 @@ enum {
 	WORD_MAX = 24,     /* bytes of one delta's word; longer ones are cut */
 };
 
-static const char intro[] =
-	"I am ollachat-sim, a stand-in: no model is answering, these words come from fixed rules.\n\n";
+static const char intro[] = "I am ollachat-sim, a stand-in: no model is answering, these words "
+			    "come from fixed rules.\n\n";
 
-static const char help[] =
-	"Ask me for a `table`, some `code`, a `list`, `math`, a `quote`, a `link`, raw `html`, a `long` "
-	"text, to `think`, or to `count to 20`. Everything else I just repeat.";
+static const char help[] = "Ask me for a `table`, some `code`, a `list`, `math`, a `quote`, a "
+			   "`link`, raw `html`, a `long` "
+			   "text, to `think`, or to `count to 20`. Everything else I just repeat.";
 
-static const char table[] =
-	"| Part | Port | What it does |\n"
-	"| :--- | ---: | :---: |\n"
-	"| frontend | 3000 | serves the page |\n"
-	"| backend | 8000 | stands before Ollama |\n"
-	"| Ollama | 11434 | runs the **model** |\n"
-	"| a \\| b | 0 | `x | y` |\n\n";
+static const char table[] = "| Part | Port | What it does |\n"
+			    "| :--- | ---: | :---: |\n"
+			    "| frontend | 3000 | serves the page |\n"
+			    "| backend | 8000 | stands before Ollama |\n"
+			    "| Ollama | 11434 | runs the **model** |\n"
+			    "| a \\| b | 0 | `x | y` |\n\n";
 
-static const char code_python[] =
-	"```python\n"
-	"def greet(name: str) -> str:\n"
-	"    \"\"\"Says hello to <name> & friends.\"\"\"\n"
-	"    return f\"Hello, {name}!\"\n"
-	"\n"
-	"\n"
-	"for i in range(3):\n"
-	"    print(i, greet(\"world\"))\n"
-	"```\n\n";
+static const char code_python[] = "```python\n"
+				  "def greet(name: str) -> str:\n"
+				  "    \"\"\"Says hello to <name> & friends.\"\"\"\n"
+				  "    return f\"Hello, {name}!\"\n"
+				  "\n"
+				  "\n"
+				  "for i in range(3):\n"
+				  "    print(i, greet(\"world\"))\n"
+				  "```\n\n";
 
-static const char code_c[] =
-	"```c\n"
-	"#include <stdio.h>\n"
-	"\n"
-	"int main(void)\n"
-	"{\n"
-	"\tputs(\"Hello, world!\"); /* a tab in front */\n"
-	"\treturn 0;\n"
-	"}\n"
-	"```\n\nInline there is `printf(\"%d\\n\", 42)` too.\n\n";
+static const char code_c[] = "```c\n"
+			     "#include <stdio.h>\n"
+			     "\n"
+			     "int main(void)\n"
+			     "{\n"
+			     "\tputs(\"Hello, world!\"); /* a tab in front */\n"
+			     "\treturn 0;\n"
+			     "}\n"
+			     "```\n\nInline there is `printf(\"%d\\n\", 42)` too.\n\n";
 
-static const char list[] =
-	"1. First, a numbered item\n"
-	"2. Second, with **bold**, *italic* and ~~struck~~ words\n"
-	"   - a nested item\n"
-	"   - another one, with `code`\n"
-	"3. Third\n\n"
-	"- [x] a task that is done\n"
-	"- [ ] one that is not\n\n";
+static const char list[] = "1. First, a numbered item\n"
+			   "2. Second, with **bold**, *italic* and ~~struck~~ words\n"
+			   "   - a nested item\n"
+			   "   - another one, with `code`\n"
+			   "3. Third\n\n"
+			   "- [x] a task that is done\n"
+			   "- [ ] one that is not\n\n";
 
 static const char math[] =
 	"Inline: $e^{i\\pi} + 1 = 0$ and \\(a^2 + b^2 = c^2\\). On a line of its own:\n\n"
 	"$$\\int_0^\\infty e^{-x^2}\\,dx = \\frac{\\sqrt{\\pi}}{2}$$\n\n"
 	"\\[ \\sum_{k=1}^{n} k = \\frac{n(n+1)}{2} \\]\n\n";
 
-static const char quote[] =
-	"> A quotation, as somebody might have said it.\n"
-	">\n"
-	"> > And one inside it.\n\n";
+static const char quote[] = "> A quotation, as somebody might have said it.\n"
+			    ">\n"
+			    "> > And one inside it.\n\n";
 
-static const char heading[] =
-	"# A heading\n\n## A smaller one\n\nText between headings.\n\n---\n\n### The smallest here\n\n";
+static const char heading[] = "# A heading\n\n## A smaller one\n\nText between "
+			      "headings.\n\n---\n\n### The smallest here\n\n";
 
-static const char link[] =
-	"[A link](https://example.com/path?a=1&b=2 \"with a title\"), a bare one: https://example.com/ , "
-	"[a bad one](javascript:alert(1)), [another](data:text/html,<script>alert(1)</script>), and an image: "
-	"![a picture](https://example.com/picture.png)\n\n";
+static const char link[] = "[A link](https://example.com/path?a=1&b=2 \"with a title\"), a bare "
+			   "one: https://example.com/ , "
+			   "[a bad one](javascript:alert(1)), "
+			   "[another](data:text/html,<script>alert(1)</script>), and an image: "
+			   "![a picture](https://example.com/picture.png)\n\n";
 
-static const char html[] =
-	"<script>alert('from a model')</script>\n\n"
-	"<img src=x onerror=\"alert('from an image')\"> and <b>bold</b>, "
-	"<a href=\"javascript:alert(1)\">a link</a>, <iframe src=\"https://example.com/\"></iframe>\n\n"
-	"<style>body { display: none }</style><svg onload=alert(1)></svg>&lt;escaped&gt; &amp; &#60;\n\n"
-	"```html\n<script>alert('in a code block')</script>\n```\n\n";
+static const char html[] = "<script>alert('from a model')</script>\n\n"
+			   "<img src=x onerror=\"alert('from an image')\"> and <b>bold</b>, "
+			   "<a href=\"javascript:alert(1)\">a link</a>, <iframe "
+			   "src=\"https://example.com/\"></iframe>\n\n"
+			   "<style>body { display: none }</style><svg "
+			   "onload=alert(1)></svg>&lt;escaped&gt; &amp; &#60;\n\n"
+			   "```html\n<script>alert('in a code block')</script>\n```\n\n";
 
 static const char unicode[] =
-	"Gr\xc3\xbc\xc3\x9f" "e, \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82, \xe4\xbd\xa0\xe5\xa5\xbd\xe4\xb8\x96\xe7\x95\x8c\xef\xbc\x8c"
-	"\xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7, \xf0\x9f\x91\x8b\xf0\x9f\x8f\xbd \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7 "
+	"Gr\xc3\xbc\xc3\x9f"
+	"e, \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82, "
+	"\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xb8\x96\xe7\x95\x8c\xef\xbc\x8c"
+	"\xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7, \xf0\x9f\x91\x8b\xf0\x9f\x8f\xbd "
+	"\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7 "
 	"and e\xcc\x81.\n\n";
 
 static const char paragraph[] =
-	"This is a paragraph of a long text, made so that pages can be tested with it. It has several "
-	"sentences, some short. Others go on for a while, with commas, with *emphasis*, and with words of "
-	"different length, so that lines break in different places and scrolling has something to do. "
+	"This is a paragraph of a long text, made so that pages can be tested with it. It has "
+	"several "
+	"sentences, some short. Others go on for a while, with commas, with *emphasis*, and with "
+	"words of "
+	"different length, so that lines break in different places and scrolling has something to "
+	"do. "
 	"Nothing in it means anything; a stand-in has nothing to tell. It ends here.\n\n";
 
 /* Words of the prompt (any of them, without case) and what they bring into the answer. */
@@ -208,16 +211,17 @@ static void put_content(struct buf *b, const struct sim_request *r)
 
 static void put_json(struct buf *b, const struct sim_request *r)
 {
-	buf_put_str(b, "{\"model\":\"ollachat-sim\",\"note\":\"no model is answering\",\"you_said\":");
+	buf_put_str(b,
+		    "{\"model\":\"ollachat-sim\",\"note\":\"no model is answering\",\"you_said\":");
 	json_write_string(b, cut(r->prompt, ECHO_MAX));
 	buf_put_str(b, ",\"earlier_turns\":");
 	fmt_u64(b, r->turns);
 	buf_put_str(b, "}");
 }
 
-static const char thoughts[] =
-	"The user wants an answer. I have no model to find one with, so I look for words that I know. "
-	"Then I repeat what was said.\n\nThat should do.";
+static const char thoughts[] = "The user wants an answer. I have no model to find one with, so I "
+			       "look for words that I know. "
+			       "Then I repeat what was said.\n\nThat should do.";
 
 /* Ollama lets a model that can think do so unless it is told not to; we do it when we are told to,
  * or when the prompt speaks of it. */
@@ -269,7 +273,8 @@ bool sim_answer_next(struct sim_answer *a, struct sim_delta *d)
 	struct slice rest;
 
 	d->thinking = a->said_thinking < a->thinking.n;
-	rest = d->thinking ? slice_from(a->thinking, a->said_thinking) : slice_from(a->content, a->said);
+	rest = d->thinking ? slice_from(a->thinking, a->said_thinking)
+			   : slice_from(a->content, a->said);
 	if (rest.n == 0)
 		return false;
 	if (a->limit > 0 && a->count == a->limit) {

@@ -84,7 +84,8 @@ static void put_floats(struct sim_out *o, const int64_t *v, unsigned n)
 /* RFC 4648, 4 */
 static void put_base64(struct sim_out *o, const unsigned char *p, size_t n)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	size_t i;
 
 	for (i = 0; i < n; i += 3) {
@@ -118,7 +119,8 @@ static void put_packed(struct sim_out *o, const int64_t *v, unsigned n)
 	out(o, "\"");
 }
 
-static void put_one(struct sim_out *o, const struct sim_request *r, struct json_value text, unsigned index)
+static void put_one(struct sim_out *o, const struct sim_request *r, struct json_value text,
+		    unsigned index)
 {
 	int64_t v[SIM_DIMENSIONS];
 
@@ -207,8 +209,8 @@ bool sim_embed_write(struct buf *b, const struct sim_request *r, const struct si
 	return sim_out_end(&o);
 }
 
-bool sim_reply_write(struct buf *b, const struct sim_request *r, int64_t now, const struct sim_stats *s,
-		     struct arena *a)
+bool sim_reply_write(struct buf *b, const struct sim_request *r, int64_t now,
+		     const struct sim_stats *s, struct arena *a)
 {
 	(void)a;
 	switch (r->kind) {

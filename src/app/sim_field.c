@@ -8,7 +8,7 @@ enum { NAME_SHOWN = 256 }; /* of what a client wrote, in an error */
 /* --- Refusals ------------------------------------------------------------------------------------ */
 
 bool sim_refuse(struct sim_reader *rd, unsigned status, const char *before, struct slice name,
-		   const char *after)
+		const char *after)
 {
 	size_t room = strlen(before) + MIN(name.n, NAME_SHOWN) + strlen(after);
 	char *mem = arena_take(rd->arena, room);
@@ -65,7 +65,8 @@ static const char *const go_names[] = {
 	[SIM_V1_EMBEDDINGS] = "EmbedRequest",
 };
 
-bool sim_refuse_type(struct sim_reader *rd, struct json_value v, const char *key, const char *wanted)
+bool sim_refuse_type(struct sim_reader *rd, struct json_value v, const char *key,
+		     const char *wanted)
 {
 	char text[96];
 	struct buf b;
@@ -134,10 +135,10 @@ bool sim_read_bool(struct sim_reader *rd, const char *key, bool *out)
 /* Options of api.Options by the kind of value they want. */
 bool sim_read_options(struct sim_reader *rd)
 {
-	static const char integers[] =
-		" num_keep seed num_predict top_k repeat_last_n num_ctx num_batch num_gpu main_gpu num_thread ";
-	static const char floats[] =
-		" top_p min_p typical_p temperature repeat_penalty presence_penalty frequency_penalty ";
+	static const char integers[] = " num_keep seed num_predict top_k repeat_last_n num_ctx "
+				       "num_batch num_gpu main_gpu num_thread ";
+	static const char floats[] = " top_p min_p typical_p temperature repeat_penalty "
+				     "presence_penalty frequency_penalty ";
 	struct json_value options = sim_member(rd, "options");
 	struct json_member m;
 	struct json_walk w;
@@ -157,9 +158,11 @@ bool sim_read_options(struct sim_reader *rd)
 			continue;
 		word[buf_len(&b)] = '\0';
 		if (!number && strstr(integers, word) != NULL)
-			return sim_refuse(rd, 500, "option \"", m.key, "\" must be of type integer");
+			return sim_refuse(rd, 500, "option \"", m.key,
+					  "\" must be of type integer");
 		if (!number && strstr(floats, word) != NULL)
-			return sim_refuse(rd, 500, "option \"", m.key, "\" must be of type float32");
+			return sim_refuse(rd, 500, "option \"", m.key,
+					  "\" must be of type float32");
 	}
 	json_u64(json_find(options, SLICE("num_predict")), &rd->r->limit);
 	return true;
@@ -176,15 +179,16 @@ bool sim_read_think(struct sim_reader *rd)
 	if (v.type == JSON_NONE || v.type == JSON_TRUE || v.type == JSON_FALSE)
 		return true;
 	if (v.type != JSON_STRING)
-		return sim_refuse_str(rd, 400,
-				  "think must be a boolean or string (\"high\", \"medium\", \"low\", "
-				  "\"max\", true, or false)");
+		return sim_refuse_str(
+			rd, 400,
+			"think must be a boolean or string (\"high\", \"medium\", \"low\", "
+			"\"max\", true, or false)");
 	for (i = 0; i < ARRAY_LEN(levels); i++)
 		if (json_string_is(v, slice_str(levels[i])))
 			rd->r->think = true;
 	return rd->r->think ||
 	       sim_refuse(rd, 400, "invalid think value: ", v.raw,
-		      " (must be \"high\", \"medium\", \"low\", \"max\", true, or false)");
+			  " (must be \"high\", \"medium\", \"low\", \"max\", true, or false)");
 }
 
 /* OpenAI's scale of effort; "none" is no thinking. */
@@ -208,10 +212,10 @@ bool sim_read_effort(struct sim_reader *rd)
 	rd->r->think = buf_put_str(&b, " ") && buf_put(&b, raw) && buf_put_str(&b, " ");
 	word[buf_len(&b)] = '\0';
 	rd->r->think = rd->r->think && strstr(known, word) != NULL;
-	return rd->r->think ||
-	       sim_refuse(rd, 400, "invalid reasoning value: ", v.raw,
-		      " (must be \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\", \"ultra\", \"max\", "
-		      "or \"none\")");
+	return rd->r->think || sim_refuse(rd, 400, "invalid reasoning value: ", v.raw,
+					  " (must be \"minimal\", \"low\", \"medium\", \"high\", "
+					  "\"xhigh\", \"ultra\", \"max\", "
+					  "or \"none\")");
 }
 
 /* --- keep_alive ---------------------------------------------------------------------------------- */
@@ -243,8 +247,9 @@ static bool parse_duration(struct slice s, double *ms)
 		struct slice unit;
 		double ms;
 	} units[] = {
-		{ SLICE_INIT("ns"), 1e-6 }, { SLICE_INIT("us"), 1e-3 }, { SLICE_INIT("ms"), 1 },
-		{ SLICE_INIT("s"), 1000 },  { SLICE_INIT("m"), 60000 }, { SLICE_INIT("h"), 3600000 },
+		{ SLICE_INIT("ns"), 1e-6 }, { SLICE_INIT("us"), 1e-3 },
+		{ SLICE_INIT("ms"), 1 },    { SLICE_INIT("s"), 1000 },
+		{ SLICE_INIT("m"), 60000 }, { SLICE_INIT("h"), 3600000 },
 	};
 	const char *p = s.p, *end = s.p + s.n;
 	bool minus = s.n > 0 && s.p[0] == '-';
@@ -303,12 +308,14 @@ bool sim_read_keep_alive(struct sim_reader *rd)
 			return sim_refuse(rd, 400, "time: invalid duration ", v.raw, "");
 	} else if (v.type != JSON_NONE) {
 		return sim_refuse(rd, 400, "Unsupported type: '",
-			      v.type == JSON_ARRAY  ? SLICE("[]interface {}") :
-			      v.type == JSON_OBJECT ? SLICE("map[string]interface {}") :
-						      SLICE("bool"),
-			      "'");
+				  v.type == JSON_ARRAY    ? SLICE("[]interface {}")
+				  : v.type == JSON_OBJECT ? SLICE("map[string]interface {}")
+							  : SLICE("bool"),
+				  "'");
 	}
 	rd->unload_wish = v.type != JSON_NONE && ms >= 0 && ms < 1e-6;
-	rd->r->keep_alive = ms < 0 || ms > 1e15 ? SIM_FOREVER : rd->unload_wish ? 0 : (int64_t)ms + (ms < 1);
+	rd->r->keep_alive = ms < 0 || ms > 1e15 ? SIM_FOREVER
+			    : rd->unload_wish   ? 0
+						: (int64_t)ms + (ms < 1);
 	return true;
 }

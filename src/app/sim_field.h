@@ -15,7 +15,8 @@ struct sim_reader {
 };
 
 /* All of these answer false when the request is refused; r->status and r->error then say how. */
-bool sim_refuse(struct sim_reader *, unsigned status, const char *before, struct slice name, const char *after);
+bool sim_refuse(struct sim_reader *, unsigned status, const char *before, struct slice name,
+		const char *after);
 bool sim_refuse_str(struct sim_reader *, unsigned status, const char *text);
 /* "json: cannot unmarshal number into Go struct field ChatRequest.model of type string" */
 bool sim_refuse_type(struct sim_reader *, struct json_value, const char *key, const char *wanted);
@@ -25,7 +26,7 @@ bool sim_refuse_body(struct sim_reader *);
 /* JSON_NONE also for null, which Go takes for "not said". */
 struct json_value sim_member(struct sim_reader *, const char *key);
 bool sim_read_string(struct sim_reader *, const char *key, struct slice *); /* "" when not said */
-bool sim_read_bool(struct sim_reader *, const char *key, bool *);           /* unchanged when not said */
+bool sim_read_bool(struct sim_reader *, const char *key, bool *); /* unchanged when not said */
 bool sim_read_options(struct sim_reader *);
 bool sim_read_think(struct sim_reader *);
 bool sim_read_effort(struct sim_reader *); /* /v1: reasoning.effort, reasoning_effort */

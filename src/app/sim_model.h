@@ -82,7 +82,7 @@ enum sim_act { SIM_REFUSE, SIM_REPLY, SIM_ANSWER, SIM_PULL };
 struct sim_request {
 	enum sim_kind kind;
 	enum sim_act act;
-	unsigned status;         /* SIM_REFUSE: the HTTP status, and the text */
+	unsigned status; /* SIM_REFUSE: the HTTP status, and the text */
 	struct slice error;
 	struct slice model;      /* the name as the client wrote it */
 	struct sim_model *entry; /* the model; NULL for SIM_PULL and SIM_REFUSE */
@@ -107,8 +107,8 @@ struct sim_request {
 
 /* Reads a body as Ollama does, its refusals word for word. Always fills *r; slices point into the
  * arena, `input` into the body. The arena needs no more than the body's length + 4 KiB. */
-void sim_request_read(enum sim_kind, struct slice body, struct sim_library *, int64_t now, struct arena *,
-		      struct sim_request *);
+void sim_request_read(enum sim_kind, struct slice body, struct sim_library *, int64_t now,
+		      struct arena *, struct sim_request *);
 
 /* --- Answers ------------------------------------------------------------------------------------- */
 
@@ -144,18 +144,18 @@ const char *sim_stream_type(enum sim_kind);
 const char *sim_whole_type(enum sim_kind);
 
 /* One line of NDJSON (with its newline) or one event; /v1/chat begins its first with the role. */
-bool sim_delta_write(struct buf *, const struct sim_request *, int64_t now, const struct sim_stats *,
-		     const struct sim_delta *);
+bool sim_delta_write(struct buf *, const struct sim_request *, int64_t now,
+		     const struct sim_stats *, const struct sim_delta *);
 /* The last line; /v1: the finish chunk, the usage chunk if asked for, and [DONE]. */
 bool sim_end_write(struct buf *, const struct sim_request *, int64_t now, const struct sim_stats *,
 		   const struct sim_answer *);
 /* Everything said so far in one JSON text (`stream` false). */
-bool sim_whole_write(struct buf *, const struct sim_request *, int64_t now, const struct sim_stats *,
-		     const struct sim_answer *);
+bool sim_whole_write(struct buf *, const struct sim_request *, int64_t now,
+		     const struct sim_stats *, const struct sim_answer *);
 
 /* SIM_REPLY: embeddings, /api/show, a load or an unload. total_ns and load_ns count. */
-bool sim_reply_write(struct buf *, const struct sim_request *, int64_t now, const struct sim_stats *,
-		     struct arena *);
+bool sim_reply_write(struct buf *, const struct sim_request *, int64_t now,
+		     const struct sim_stats *, struct arena *);
 
 /* The kinds of reply it chooses from: "load" or "unload", /api/show, vectors. */
 bool sim_loaded_write(struct buf *, const struct sim_request *, int64_t now);
@@ -166,8 +166,8 @@ bool sim_embed_write(struct buf *, const struct sim_request *, const struct sim_
 bool sim_error_write(struct buf *, enum sim_kind, unsigned status, struct slice text);
 /* An error after the first byte of a stream: on /api an error line; /v1 loses it, as Ollama's does:
  * an empty delta, and no [DONE]. */
-bool sim_error_line_write(struct buf *, const struct sim_request *, int64_t now, const struct sim_stats *,
-			  struct slice text);
+bool sim_error_line_write(struct buf *, const struct sim_request *, int64_t now,
+			  const struct sim_stats *, struct slice text);
 
 /* --- Pulls --------------------------------------------------------------------------------------- */
 
@@ -176,14 +176,15 @@ bool sim_error_line_write(struct buf *, const struct sim_request *, int64_t now,
  * (*failed; Ollama has begun its 200 by then). Else the caller adds the model at the last step.
  * For `stream` false go through the steps in the same way, but send only the last one's text
  * without its newline (status 500 when *failed). */
-bool sim_pull_write(struct buf *, const struct sim_request *, unsigned step, bool *last, bool *failed);
+bool sim_pull_write(struct buf *, const struct sim_request *, unsigned step, bool *last,
+		    bool *failed);
 
 /* --- GET ----------------------------------------------------------------------------------------- */
 
-bool sim_version_write(struct buf *, struct slice version);                      /* /api/version */
-bool sim_tags_write(struct buf *, const struct sim_library *);                   /* /api/tags */
-bool sim_ps_write(struct buf *, const struct sim_library *, int64_t now);        /* /api/ps */
-bool sim_v1_models_write(struct buf *, const struct sim_library *);              /* /v1/models */
+bool sim_version_write(struct buf *, struct slice version);               /* /api/version */
+bool sim_tags_write(struct buf *, const struct sim_library *);            /* /api/tags */
+bool sim_ps_write(struct buf *, const struct sim_library *, int64_t now); /* /api/ps */
+bool sim_v1_models_write(struct buf *, const struct sim_library *);       /* /v1/models */
 /* /v1/models/NAME; *status is 200, 400 or 404. */
 bool sim_v1_model_write(struct buf *, struct sim_library *, struct slice name, unsigned *status);
 

@@ -35,8 +35,8 @@ static void put_thinking(struct sim_out *o, struct slice thinking)
 }
 
 /* Up to `done`, which the caller says. */
-static void put_line(struct sim_out *o, const struct sim_request *r, int64_t now, struct slice content,
-		     struct slice thinking)
+static void put_line(struct sim_out *o, const struct sim_request *r, int64_t now,
+		     struct slice content, struct slice thinking)
 {
 	bool chat = r->kind == SIM_CHAT;
 
@@ -120,8 +120,8 @@ static void put_finish_reason(struct sim_out *o, const char *reason)
 }
 
 /* One event with these choices in it. */
-static void put_v1_chat_event(struct sim_out *o, const struct sim_request *r, const struct sim_stats *s,
-			      struct slice choices, bool usage)
+static void put_v1_chat_event(struct sim_out *o, const struct sim_request *r,
+			      const struct sim_stats *s, struct slice choices, bool usage)
 {
 	out(o, "data: ");
 	put_v1_head(o, r, s, "chat.completion.chunk");
@@ -134,8 +134,8 @@ static void put_v1_chat_event(struct sim_out *o, const struct sim_request *r, co
 	out(o, "}\n\n");
 }
 
-static void put_v1_chat_delta(struct sim_out *o, const struct sim_request *r, const struct sim_stats *s,
-			      const struct sim_delta *d)
+static void put_v1_chat_delta(struct sim_out *o, const struct sim_request *r,
+			      const struct sim_stats *s, const struct sim_delta *d)
 {
 	out(o, "data: ");
 	put_v1_head(o, r, s, "chat.completion.chunk");
@@ -151,19 +151,20 @@ static void put_v1_chat_delta(struct sim_out *o, const struct sim_request *r, co
 	out(o, "},\"finish_reason\":null}]}\n\n");
 }
 
-static void put_v1_chat_end(struct sim_out *o, const struct sim_request *r, const struct sim_stats *s,
-			    const struct sim_answer *a)
+static void put_v1_chat_end(struct sim_out *o, const struct sim_request *r,
+			    const struct sim_stats *s, const struct sim_answer *a)
 {
 	put_v1_chat_event(o, r, s,
-			  a->cut ? SLICE("{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}") :
-				   SLICE("{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}"),
+			  a->cut ? SLICE("{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}")
+				 : SLICE("{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}"),
 			  false);
 	if (r->include_usage)
 		put_v1_chat_event(o, r, s, slice_make("", 0), true);
 }
 
-static void put_v1_text_event(struct sim_out *o, const struct sim_request *r, const struct sim_stats *s,
-			      struct slice text, const char *reason, bool last)
+static void put_v1_text_event(struct sim_out *o, const struct sim_request *r,
+			      const struct sim_stats *s, struct slice text, const char *reason,
+			      bool last)
 {
 	out(o, "data: ");
 	put_v1_head(o, r, s, "text_completion");
@@ -189,8 +190,8 @@ static void put_v1_whole(struct sim_out *o, const struct sim_request *r, const s
 
 	put_v1_head(o, r, s, chat ? "chat.completion" : "text_completion");
 	put_v1_model(o, r->model);
-	out(o, chat ? ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":" :
-		      ",\"choices\":[{\"text\":");
+	out(o, chat ? ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"
+		    : ",\"choices\":[{\"text\":");
 	out_text(o, content);
 	if (chat && thinking.n > 0) {
 		out(o, ",\"reasoning\":");
@@ -205,8 +206,8 @@ static void put_v1_whole(struct sim_out *o, const struct sim_request *r, const s
 
 /* --- All ----------------------------------------------------------------------------------------- */
 
-bool sim_delta_write(struct buf *b, const struct sim_request *r, int64_t now, const struct sim_stats *s,
-		     const struct sim_delta *d)
+bool sim_delta_write(struct buf *b, const struct sim_request *r, int64_t now,
+		     const struct sim_stats *s, const struct sim_delta *d)
 {
 	struct sim_out o = sim_out_begin(b);
 	struct slice none = { "", 0 };
@@ -226,8 +227,8 @@ bool sim_delta_write(struct buf *b, const struct sim_request *r, int64_t now, co
 	return sim_out_end(&o);
 }
 
-bool sim_end_write(struct buf *b, const struct sim_request *r, int64_t now, const struct sim_stats *s,
-		   const struct sim_answer *a)
+bool sim_end_write(struct buf *b, const struct sim_request *r, int64_t now,
+		   const struct sim_stats *s, const struct sim_answer *a)
 {
 	struct sim_out o = sim_out_begin(b);
 	struct slice none = { "", 0 };
@@ -252,8 +253,8 @@ bool sim_end_write(struct buf *b, const struct sim_request *r, int64_t now, cons
 	return sim_out_end(&o);
 }
 
-bool sim_whole_write(struct buf *b, const struct sim_request *r, int64_t now, const struct sim_stats *s,
-		     const struct sim_answer *a)
+bool sim_whole_write(struct buf *b, const struct sim_request *r, int64_t now,
+		     const struct sim_stats *s, const struct sim_answer *a)
 {
 	struct sim_out o = sim_out_begin(b);
 	struct slice thinking = slice_make(a->thinking.p, a->said_thinking);
@@ -287,9 +288,9 @@ bool sim_error_write(struct buf *b, enum sim_kind kind, unsigned status, struct 
 	out_text(&o, text);
 	if (is_v1(kind)) {
 		out(&o, ",\"type\":");
-		out(&o, status == 400 ? "\"invalid_request_error\"" :
-			status == 404 ? "\"not_found_error\"" :
-					"\"api_error\"");
+		out(&o, status == 400   ? "\"invalid_request_error\""
+			: status == 404 ? "\"not_found_error\""
+					: "\"api_error\"");
 		out(&o, ",\"param\":null,\"code\":null}");
 	}
 	out(&o, "}");

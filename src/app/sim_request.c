@@ -8,7 +8,8 @@
 
 static bool is_word(char c)
 {
-	return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || c == '_';
+	return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
+	       c == '_';
 }
 
 /* Ollama's types/model/name.go, isValidPart, for a whole name: close enough for a stand-in. */
@@ -57,7 +58,8 @@ static bool refuse_no_model(struct sim_reader *rd, bool named)
 		return sim_refuse(rd, 404, "model \"", model, "\" not found, try pulling it first");
 	case SIM_EMBEDDINGS:
 		if (named)
-			return sim_refuse(rd, 404, "model \"", model, "\" not found, try pulling it first");
+			return sim_refuse(rd, 404, "model \"", model,
+					  "\" not found, try pulling it first");
 		break;
 	case SIM_PULL_REQUEST:
 		return sim_refuse_str(rd, 400, "invalid model name");
@@ -110,7 +112,8 @@ static bool judge_capabilities(struct sim_reader *rd)
 		return sim_refuse(rd, 400, "\"", r->model, "\" does not support thinking");
 	if (!sim_model_can_chat(r->entry))
 		return sim_refuse(rd, 400, "\"", r->model,
-			      chat ? "\" does not support chat" : "\" does not support generate");
+				  chat ? "\" does not support chat"
+				       : "\" does not support generate");
 	if (rd->tools && !sim_model_can_use_tools(r->entry)) {
 		buf_init(&b, full, sizeof(full));
 		buf_put_str(&b, "registry.ollama.ai/library/");
@@ -158,13 +161,15 @@ static bool join_parts(struct sim_reader *rd, struct json_value parts, struct sl
 	return true;
 }
 
-static bool judge_message(struct sim_reader *rd, struct json_value message, struct json_value content)
+static bool judge_message(struct sim_reader *rd, struct json_value message,
+			  struct json_value content)
 {
 	bool v1 = rd->r->kind == SIM_V1_CHAT;
 	struct json_value role = json_find(message, SLICE("role"));
 
 	if (message.type != JSON_OBJECT)
-		return sim_refuse_type(rd, message, "messages", v1 ? "openai.Message" : "api.Message");
+		return sim_refuse_type(rd, message, "messages",
+				       v1 ? "openai.Message" : "api.Message");
 	if (is_said(role) && role.type != JSON_STRING)
 		return sim_refuse_type(rd, role, "messages.role", "string");
 	if (!v1)
@@ -220,7 +225,8 @@ static bool read_messages(struct sim_reader *rd)
 
 	if (is_said(messages) && messages.type != JSON_ARRAY)
 		return sim_refuse_type(rd, messages, "messages",
-				       rd->r->kind == SIM_CHAT ? "[]api.Message" : "[]openai.Message");
+				       rd->r->kind == SIM_CHAT ? "[]api.Message"
+							       : "[]openai.Message");
 	json_walk_init(&w, messages);
 	while (json_walk_next(&w, &m)) {
 		rd->arena->used = used; /* only the last one's text is needed */
@@ -266,8 +272,9 @@ static bool read_chat(struct sim_reader *rd, struct sim_library *lib)
 
 	rd->tools = tools.type == JSON_ARRAY && tools.raw.n > 2;
 	rd->r->json = is_said(sim_member(rd, "format"));
-	return sim_read_bool(rd, "stream", &rd->r->stream) && read_messages(rd) && sim_read_think(rd) &&
-	       sim_read_keep_alive(rd) && read_top_logprobs(rd) && finish(rd, lib);
+	return sim_read_bool(rd, "stream", &rd->r->stream) && read_messages(rd) &&
+	       sim_read_think(rd) && sim_read_keep_alive(rd) && read_top_logprobs(rd) &&
+	       finish(rd, lib);
 }
 
 static bool read_generate(struct sim_reader *rd, struct sim_library *lib)
@@ -275,8 +282,9 @@ static bool read_generate(struct sim_reader *rd, struct sim_library *lib)
 	struct sim_request *r = rd->r;
 
 	r->json = is_said(sim_member(rd, "format"));
-	if (!sim_read_bool(rd, "stream", &r->stream) || !sim_read_string(rd, "prompt", &r->prompt) ||
-	    !sim_read_think(rd) || !sim_read_keep_alive(rd) || !read_top_logprobs(rd))
+	if (!sim_read_bool(rd, "stream", &r->stream) ||
+	    !sim_read_string(rd, "prompt", &r->prompt) || !sim_read_think(rd) ||
+	    !sim_read_keep_alive(rd) || !read_top_logprobs(rd))
 		return false;
 	rd->empty = r->prompt.n == 0;
 	r->prompt_tokens = 4 + r->prompt.n / 4;
@@ -286,13 +294,15 @@ static bool read_generate(struct sim_reader *rd, struct sim_library *lib)
 static bool read_v1_common(struct sim_reader *rd)
 {
 	struct sim_request *r = rd->r;
-	struct json_value usage = json_find(sim_member(rd, "stream_options"), SLICE("include_usage"));
+	struct json_value usage =
+		json_find(sim_member(rd, "stream_options"), SLICE("include_usage"));
 	struct json_value form = json_find(sim_member(rd, "response_format"), SLICE("type"));
 	struct json_value tools = sim_member(rd, "tools");
 
 	rd->tools = tools.type == JSON_ARRAY && tools.raw.n > 2;
 	r->include_usage = usage.type == JSON_TRUE;
-	r->json = json_string_is(form, SLICE("json_object")) || json_string_is(form, SLICE("json_schema"));
+	r->json = json_string_is(form, SLICE("json_object")) ||
+		  json_string_is(form, SLICE("json_schema"));
 	json_u64(sim_member(rd, "max_tokens"), &r->limit);
 	return sim_read_bool(rd, "stream", &r->stream);
 }
@@ -380,7 +390,8 @@ static bool read_embed(struct sim_reader *rd, struct sim_library *lib)
 		return sim_refuse_str(rd, 400, "invalid input");
 	if (r->kind == SIM_EMBEDDINGS && is_said(r->input) && r->input.type != JSON_STRING)
 		return sim_refuse_type(rd, r->input, "prompt", "string");
-	return read_dimensions(rd) && sim_read_keep_alive(rd) && read_model(rd, lib) && judge_input(rd);
+	return read_dimensions(rd) && sim_read_keep_alive(rd) && read_model(rd, lib) &&
+	       judge_input(rd);
 }
 
 static bool read_kind(struct sim_reader *rd, struct sim_library *lib)
@@ -408,7 +419,8 @@ static bool read_kind(struct sim_reader *rd, struct sim_library *lib)
 static bool refuse_syntax(struct sim_reader *rd, struct slice body, const struct json_error *err)
 {
 	if (trim(body).n == 0)
-		return sim_refuse_str(rd, 400, rd->r->kind >= SIM_V1_CHAT ? "EOF" : "missing request body");
+		return sim_refuse_str(rd, 400,
+				      rd->r->kind >= SIM_V1_CHAT ? "EOF" : "missing request body");
 	if (err->offset >= body.n)
 		return sim_refuse_str(rd, 400, "unexpected EOF");
 	return sim_refuse(rd, 400, "invalid character '", slice_make(body.p + err->offset, 1),

@@ -6,13 +6,13 @@
 enum {
 	KEPT_MAX = 32,
 	IDLE_MS = 55000,
-	ASKED_MAX = 64,     /* connects asked of the keeper at a time */
-	BLOCK = 4096,       /* connections are cut from such blocks */
+	ASKED_MAX = 64, /* connects asked of the keeper at a time */
+	BLOCK = 4096,   /* connections are cut from such blocks */
 };
 
 struct upstream_pool {
 	struct server *server;
-	struct upstream *kept;           /* latest used first */
+	struct upstream *kept; /* latest used first */
 	unsigned kept_count;
 	struct upstream *free;
 	struct upstream_wait *head, *tail; /* first come, first served */

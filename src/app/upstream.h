@@ -15,11 +15,11 @@ struct upstream {
 	struct upstream_pool *pool;
 	struct stream stream;
 	struct loop_handle handle;
-	bool reused;               /* it served a request before: it may have died unnoticed */
+	bool reused; /* it served a request before: it may have died unnoticed */
 	bool idle;
-	struct timer timer;        /* private: idle time */
+	struct timer timer; /* private: idle time */
 	struct upstream *next, *prev;
-	loop_fn *on_ready;         /* the user's; events as the loop tells them */
+	loop_fn *on_ready; /* the user's; events as the loop tells them */
 	void *user;
 };
 
@@ -31,12 +31,13 @@ struct upstream_wait {
 	void *ctx;
 	struct upstream_wait *next, *prev;
 	bool waiting;
-	bool fresh;                /* do not reuse a kept one (the one retry) */
+	bool fresh; /* do not reuse a kept one (the one retry) */
 };
 
 struct upstream_pool *upstream_pool_open(struct server *); /* NULL: no memory */
 void upstream_take(struct upstream_pool *, struct upstream_wait *);
-void upstream_cancel(struct upstream_pool *, struct upstream_wait *); /* also when it does not wait */
+void upstream_cancel(struct upstream_pool *,
+		     struct upstream_wait *); /* also when it does not wait */
 void upstream_use(struct upstream *, loop_fn *on_ready, void *user, unsigned wish);
 void upstream_wish(struct upstream *, unsigned wish);
 /* Hands it back: kept for the next user, or closed. */

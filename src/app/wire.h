@@ -9,7 +9,7 @@ enum wire_type {
 	WIRE_CONNECT,   /* worker: a connection to your upstream, please */
 	WIRE_CONNECTED, /* keeper: here it is (the descriptor comes with the message) */
 	WIRE_FAILED,    /* keeper: it cannot be had; fault and why say it */
-	WIRE_FINISH,    /* keeper: stop listening, finish what runs until `value` (monotonic ms), exit */
+	WIRE_FINISH, /* keeper: stop listening, finish what runs until `value` (monotonic ms), exit */
 };
 
 struct wire {

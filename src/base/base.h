@@ -20,11 +20,14 @@ struct slice {
 enum parse { PARSE_DONE, PARSE_MORE, PARSE_BAD };
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define MAX(a, b)    ((a) > (b) ? (a) : (b))
 
 /* A slice of a string literal, also usable in a static initialiser. */
-#define SLICE_INIT(lit) { (lit), sizeof(lit) - 1 }
+#define SLICE_INIT(lit)                                                                            \
+	{                                                                                          \
+		(lit), sizeof(lit) - 1                                                             \
+	}
 #define SLICE(lit) ((struct slice){ (lit), sizeof(lit) - 1 })
 
 static inline struct slice slice_make(const char *p, size_t n)

@@ -226,8 +226,9 @@ bool fmt_parse_http_date(struct slice s, int64_t *out)
 	for (month = 0; month < 12; month++)
 		if (memcmp(s.p + 8, months + 3 * month, 3) == 0)
 			break;
-	if (month == 12 || !two(s.p + 5, &day) || !two(s.p + 12, &century) || !two(s.p + 14, &year) ||
-	    !two(s.p + 17, &h) || !two(s.p + 20, &m) || !two(s.p + 23, &sec))
+	if (month == 12 || !two(s.p + 5, &day) || !two(s.p + 12, &century) ||
+	    !two(s.p + 14, &year) || !two(s.p + 17, &h) || !two(s.p + 20, &m) ||
+	    !two(s.p + 23, &sec))
 		return false;
 	if (day < 1 || day > 31 || h > 23 || m > 59 || sec > 60)
 		return false;

@@ -168,7 +168,8 @@ void log_end(struct log_line *l)
 		log_pass(l->log, buf_view(&l->buf));
 }
 
-void log_event(struct log *log, enum log_level level, const char *event, const char *key, const char *value)
+void log_event(struct log *log, enum log_level level, const char *event, const char *key,
+	       const char *value)
 {
 	struct log_line l;
 

@@ -19,7 +19,8 @@ struct log {
 	const struct clock *clock;
 	const char *role;
 	volatile uint64_t *dropped; /* may be NULL */
-	struct log_batch *batch;    /* lines wait here for the end of the turn; NULL: each leaves at once */
+	struct log_batch
+		*batch; /* lines wait here for the end of the turn; NULL: each leaves at once */
 };
 
 /* One message's worth of lines, so that a busy worker needs one system call for many. `wake` is

@@ -41,7 +41,8 @@ struct loop {
 struct loop *loop_open(const struct clock *clock, uint32_t capacity)
 {
 	size_t head = (sizeof(struct loop) + 63) & ~(size_t)63;
-	size_t bytes = head + capacity * sizeof(struct slot) + 2 * capacity * sizeof(struct timer *);
+	size_t bytes =
+		head + capacity * sizeof(struct slot) + 2 * capacity * sizeof(struct timer *);
 	char *mem = mem_pages(bytes);
 	struct loop *l = (struct loop *)mem;
 

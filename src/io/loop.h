@@ -10,9 +10,10 @@
 enum {
 	LOOP_READ = 1,
 	LOOP_WRITE = 2,
-	LOOP_HUP = 4,   /* the peer closed its sending side; always delivered once asked for by LOOP_PEER */
-	LOOP_ERROR = 8, /* reset or both sides closed; always delivered */
-	LOOP_PEER = 16, /* wish: tell LOOP_HUP */
+	LOOP_HUP =
+		4, /* the peer closed its sending side; always delivered once asked for by LOOP_PEER */
+	LOOP_ERROR = 8,      /* reset or both sides closed; always delivered */
+	LOOP_PEER = 16,      /* wish: tell LOOP_HUP */
 	LOOP_EXCLUSIVE = 32, /* wish, at loop_add() only: one of several processes is woken */
 };
 
@@ -41,16 +42,18 @@ void loop_close(struct loop *);
 
 /* gen 0 when there is no room or the kernel refused. */
 struct loop_handle loop_add(struct loop *, int fd, unsigned wish, loop_fn *, void *ctx);
-void loop_wish(struct loop *, struct loop_handle, unsigned wish); /* no system call when unchanged */
-void loop_remove(struct loop *, struct loop_handle *);            /* before the descriptor is closed */
+void loop_wish(struct loop *, struct loop_handle,
+	       unsigned wish);                         /* no system call when unchanged */
+void loop_remove(struct loop *, struct loop_handle *); /* before the descriptor is closed */
 
 int64_t loop_now(const struct loop *); /* monotonic ms at the start of this turn */
 const struct clock *loop_clock(const struct loop *);
 bool loop_timer_set(struct loop *, struct timer *, int64_t deadline);
 bool loop_timer_after(struct loop *, struct timer *, int64_t ms);
 void loop_timer_clear(struct loop *, struct timer *);
-void loop_later(struct loop *, struct loop_later *); /* once, however often it is called in a turn */
-void loop_later_cancel(struct loop_later *);                /* also when it is not queued */
+void loop_later(struct loop *,
+		struct loop_later *);        /* once, however often it is called in a turn */
+void loop_later_cancel(struct loop_later *); /* also when it is not queued */
 
 /* Turns until loop_stop(). `turns`, when not NULL, counts them for a watchdog. */
 void loop_run(struct loop *, volatile uint64_t *turns);

@@ -7,26 +7,26 @@
 
 enum { PROC_SIGHUP = 1, PROC_SIGINT = 2, PROC_SIGUSR2 = 12, PROC_SIGTERM = 15, PROC_SIGCHLD = 17 };
 
-int proc_fork(void);                         /* as fork(2) */
-void proc_exit(int code);                    /* at once, without running anything else */
+int proc_fork(void);      /* as fork(2) */
+void proc_exit(int code); /* at once, without running anything else */
 int proc_pid(void);
-unsigned proc_cpu_count(void);               /* processors this process may run on */
-void proc_pin(unsigned nth);                 /* to the nth of them, if there are several */
-void proc_name(const char *);                /* as ps -o comm shows it, 15 bytes */
-void proc_kill(int pid);                     /* SIGKILL */
+unsigned proc_cpu_count(void); /* processors this process may run on */
+void proc_pin(unsigned nth);   /* to the nth of them, if there are several */
+void proc_name(const char *);  /* as ps -o comm shows it, 15 bytes */
+void proc_kill(int pid);       /* SIGKILL */
 /* A child that ended, or 0. *code: its exit status, or 128 + the signal that killed it. */
 int proc_reap(int *code);
 void proc_ignore_signals(const int *signals, size_t count);
 /* Raises the descriptor limit towards `want`; what it is then. */
 uint64_t proc_raise_nofile(uint64_t want);
-void proc_die_with_parent(int parent);       /* a worker must not outlive its keeper */
+void proc_die_with_parent(int parent); /* a worker must not outlive its keeper */
 bool proc_random(void *dst, size_t n);
-const char *proc_env(const char *name);      /* NULL: not set */
-bool proc_write_stdout(struct slice);        /* whole, or false */
+const char *proc_env(const char *name); /* NULL: not set */
+bool proc_write_stdout(struct slice);   /* whole, or false */
 bool proc_write_stderr(struct slice);
 /* Closes every descriptor from 3 on but these (ascending order not needed; -1 entries are fine). */
 void proc_close_others(const int *keep, size_t count);
-void proc_hide_stdin(void);                  /* closed standard descriptors are opened on /dev/null */
+void proc_hide_stdin(void); /* closed standard descriptors are opened on /dev/null */
 
 /* From here on this process may not open sockets, start programs or signal others: whoever takes
  * it over can talk to the peers it has, and nothing else (seccomp: what is not on the list fails with

@@ -9,8 +9,8 @@
 enum { RESOLVE_MAX = 8, RESOLVE_NAME_MAX = 255 };
 
 struct resolve_answer {
-	uint32_t count;       /* 0: no such name, or no answer */
-	char why[64];         /* then: in words */
+	uint32_t count;                      /* 0: no such name, or no answer */
+	char why[64];                        /* then: in words */
 	struct sock_addr addrs[RESOLVE_MAX]; /* port 0 */
 };
 

@@ -17,13 +17,13 @@ struct program {
 	const struct insn *insns;
 };
 
-#define LOAD_WORD 0x20u   /* BPF_LD | BPF_W | BPF_ABS */
-#define JUMP_EQ 0x15u     /* BPF_JMP | BPF_JEQ | BPF_K */
-#define RETURN 0x06u      /* BPF_RET | BPF_K */
+#define LOAD_WORD 0x20u /* BPF_LD | BPF_W | BPF_ABS */
+#define JUMP_EQ   0x15u /* BPF_JMP | BPF_JEQ | BPF_K */
+#define RETURN    0x06u /* BPF_RET | BPF_K */
 #define RET_ALLOW 0x7fff0000u
 #define RET_ERRNO 0x00050000u
-#define AT_NR 0u          /* offsetof(struct seccomp_data, nr) */
-#define AT_ARCH 4u        /* offsetof(struct seccomp_data, arch) */
+#define AT_NR     0u /* offsetof(struct seccomp_data, nr) */
+#define AT_ARCH   4u /* offsetof(struct seccomp_data, arch) */
 
 #if defined(__x86_64__)
 #define ARCH 0xc000003eu
@@ -34,12 +34,40 @@ struct program {
 #if defined(ARCH) && !defined(__SANITIZE_ADDRESS__)
 
 static const uint32_t allowed[] = {
-	SYS_read, SYS_write, SYS_recvfrom, SYS_recvmsg, SYS_sendto, SYS_sendmsg, SYS_writev,
-	SYS_accept4, SYS_close, SYS_shutdown, SYS_getsockopt, SYS_setsockopt, SYS_getsockname,
-	SYS_epoll_pwait, SYS_epoll_ctl, SYS_clock_gettime, SYS_mmap, SYS_munmap, SYS_madvise,
-	SYS_mprotect, SYS_brk, SYS_exit, SYS_exit_group, SYS_getrandom, SYS_getpid, SYS_ppoll,
-	SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_fstat, SYS_pread64, SYS_restart_syscall,
-	SYS_gettid, SYS_futex, SYS_statx,
+	SYS_read,
+	SYS_write,
+	SYS_recvfrom,
+	SYS_recvmsg,
+	SYS_sendto,
+	SYS_sendmsg,
+	SYS_writev,
+	SYS_accept4,
+	SYS_close,
+	SYS_shutdown,
+	SYS_getsockopt,
+	SYS_setsockopt,
+	SYS_getsockname,
+	SYS_epoll_pwait,
+	SYS_epoll_ctl,
+	SYS_clock_gettime,
+	SYS_mmap,
+	SYS_munmap,
+	SYS_madvise,
+	SYS_mprotect,
+	SYS_brk,
+	SYS_exit,
+	SYS_exit_group,
+	SYS_getrandom,
+	SYS_getpid,
+	SYS_ppoll,
+	SYS_rt_sigreturn,
+	SYS_rt_sigprocmask,
+	SYS_fstat,
+	SYS_pread64,
+	SYS_restart_syscall,
+	SYS_gettid,
+	SYS_futex,
+	SYS_statx,
 #if defined(SYS_epoll_wait)
 	SYS_epoll_wait,
 #endif

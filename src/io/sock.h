@@ -24,10 +24,10 @@ int sock_accept(int listener, struct sock_addr *peer, bool *again, bool *full);
 /* Starts to connect. -1: failed at once, *why says it. Else wait for writability, then ask
  * sock_connect_result(). */
 int sock_connect(const struct sock_addr *, const char **why);
-const char *sock_connect_result(int fd); /* NULL: connected */
-bool sock_wait_connected(int fd, int ms);/* blocks; only before a loop runs */
-bool sock_is_stale(int fd);              /* an idle connection that has seen EOF, an error, or stray bytes */
-void sock_close(int fd);                 /* -1 is fine */
+const char *sock_connect_result(int fd);  /* NULL: connected */
+bool sock_wait_connected(int fd, int ms); /* blocks; only before a loop runs */
+bool sock_is_stale(int fd); /* an idle connection that has seen EOF, an error, or stray bytes */
+void sock_close(int fd);    /* -1 is fine */
 void sock_linger_reset(int fd);
 
 /* A pair of connected SOCK_SEQPACKET sockets: each write is one message, whole. */

@@ -21,8 +21,10 @@ struct stream_kind {
 	enum io (*flush)(struct stream *);  /* TLS: close the record and push it; socket: nothing */
 	enum io (*finish)(struct stream *); /* close_notify / SHUT_WR: we will send no more */
 	void (*close)(struct stream *);
-	unsigned (*await)(const struct stream *, unsigned wish); /* LOOP_ bits to wait for, given the caller's wish */
-	bool (*ready)(const struct stream *); /* can read now although the descriptor may be silent */
+	unsigned (*await)(const struct stream *,
+			  unsigned wish); /* LOOP_ bits to wait for, given the caller's wish */
+	bool (*ready)(
+		const struct stream *); /* can read now although the descriptor may be silent */
 };
 
 struct stream {
@@ -43,7 +45,8 @@ static inline enum io stream_read(struct stream *s, void *dst, size_t cap, size_
 	return s->kind->read(s, dst, cap, n);
 }
 
-static inline enum io stream_write(struct stream *s, const struct slice *parts, size_t count, size_t *n)
+static inline enum io stream_write(struct stream *s, const struct slice *parts, size_t count,
+				   size_t *n)
 {
 	return s->kind->write(s, parts, count, n);
 }

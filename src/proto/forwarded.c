@@ -240,13 +240,18 @@ bool cidr_has(const struct cidr *list, size_t n, const struct ip_addr *a)
 	return false;
 }
 
-#define V4(a, b) { { [10] = 0xff, [11] = 0xff, [12] = (a), [13] = (b) } }
-
+/* clang-format off: a row is a range */
 const struct cidr cidr_private[] = {
-	{ V4(127, 0), 96 + 8 },    { V4(10, 0), 96 + 8 },     { V4(172, 16), 96 + 12 },
-	{ V4(192, 168), 96 + 16 }, { V4(169, 254), 96 + 16 }, { { { [15] = 1 } }, 128 },
-	{ { { 0xfe, 0x80 } }, 10 }, { { { 0xfc } }, 7 },
+	{ { { [10] = 0xff, [11] = 0xff, [12] = 127 } }, 96 + 8 },
+	{ { { [10] = 0xff, [11] = 0xff, [12] = 10 } }, 96 + 8 },
+	{ { { [10] = 0xff, [11] = 0xff, [12] = 172, [13] = 16 } }, 96 + 12 },
+	{ { { [10] = 0xff, [11] = 0xff, [12] = 192, [13] = 168 } }, 96 + 16 },
+	{ { { [10] = 0xff, [11] = 0xff, [12] = 169, [13] = 254 } }, 96 + 16 },
+	{ { { [15] = 1 } }, 128 },
+	{ { { 0xfe, 0x80 } }, 10 },
+	{ { { 0xfc } }, 7 },
 };
+/* clang-format on */
 const size_t cidr_private_count = ARRAY_LEN(cidr_private);
 
 /* Cuts the last element off a comma-separated list. *more: another one is left of it. */

@@ -16,14 +16,14 @@ struct cidr {
 	unsigned bits; /* 0..128 over the mapped form */
 };
 
-bool ip_parse(struct slice, struct ip_addr *);               /* no brackets, no port, no zone */
+bool ip_parse(struct slice, struct ip_addr *); /* no brackets, no port, no zone */
 /* "ip", "ip:port", "[v6]", "[v6]:port" */
 bool ip_parse_with_port(struct slice, struct ip_addr *);
 bool ip_is_v4(const struct ip_addr *);
-bool ip_is_loopback(const struct ip_addr *);                 /* 127/8, ::1 */
-bool ip_write(struct buf *, const struct ip_addr *);         /* canonical text (RFC 5952) */
+bool ip_is_loopback(const struct ip_addr *);         /* 127/8, ::1 */
+bool ip_write(struct buf *, const struct ip_addr *); /* canonical text (RFC 5952) */
 
-bool cidr_parse(struct slice, struct cidr *);                /* "10.0.0.0/8", "::1", "fd00::/8" */
+bool cidr_parse(struct slice, struct cidr *); /* "10.0.0.0/8", "::1", "fd00::/8" */
 bool cidr_has(const struct cidr *list, size_t n, const struct ip_addr *);
 
 /* The ranges trusted by default: loopback, RFC 1918, link-local, unique local. */

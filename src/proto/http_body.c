@@ -3,15 +3,17 @@
  *
  * A chunked body (RFC 9112, 7.1) is read by one state per place in its grammar. A chunk line:
  *
- *	SIZE -> SIZE_SPACE -> EXT_NAME0 -> EXT_NAME -> EXT_NAME_SPACE -> EXT_VALUE0
- *	                          ^                                       |      |
- *	                          |                                 EXT_TOKEN  EXT_QUOTED <-> EXT_ESCAPE
- *	                          +-------- EXT_VALUE_SPACE <-----------------+
+ *	SIZE > SIZE_SPACE > EXT_NAME0 > EXT_NAME > EXT_NAME_SPACE > EXT_VALUE0
+ *	                        ^                                     |   |
+ *	                        |                             EXT_TOKEN   EXT_QUOTED <> EXT_ESCAPE
+ *	                        |                                     |   |
+ *	                        +------------ EXT_VALUE_SPACE <-------+---+ EXT_CLOSED
  *
- * and from SIZE, EXT_NAME, EXT_TOKEN and a closed quote by CR to SIZE_LF; then DATA, DATA_CR,
- * DATA_LF and the next SIZE, or after the chunk of size 0 the trailer section. White space must be
- * read where the grammar says BWS, so before ";" and around "=" (RFC 9110, 5.6.3), but nowhere else:
- * "5 \r\n" is refused. Control bytes, bare CR and bare LF fit no state. */
+ * (the states named SPACE may be skipped), and from SIZE, EXT_NAME, EXT_TOKEN and EXT_CLOSED by CR
+ * to SIZE_LF; then DATA, DATA_CR, DATA_LF and the next SIZE, or after the chunk of size 0 the
+ * trailer section. White space must be read where the grammar says BWS, so around ";" and "="
+ * (RFC 9110, 5.6.3), but nowhere else: "5 \r\n" is refused. Control bytes, bare CR and bare LF
+ * fit no state. */
 #include "proto/http_body.h"
 
 #include "proto/http_char.h"
@@ -213,7 +215,8 @@ static uint8_t step(struct http_body *b, char c)
 	case EXT_QUOTED:
 		return ext_quoted(b, c);
 	case EXT_ESCAPE:
-		return http_is_text(c) ? EXT_QUOTED : refuse(b, "control byte in a chunk extension");
+		return http_is_text(c) ? EXT_QUOTED
+				       : refuse(b, "control byte in a chunk extension");
 	case EXT_CLOSED:
 		return line_go_on(b, c, EXT_VALUE_SPACE);
 	case SIZE_LF:
@@ -264,7 +267,8 @@ enum parse http_body_feed(struct http_body *b, struct slice in, size_t *used, st
 	size_t i = 0;
 
 	while (i < in.n && b->state < DATA) {
-		b->state = is_within(b) ? step(b, in.p[i]) : refuse(b, "chunk line or trailers too long");
+		b->state = is_within(b) ? step(b, in.p[i])
+					: refuse(b, "chunk line or trailers too long");
 		if (b->state != REFUSED)
 			i++;
 	}

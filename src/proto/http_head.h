@@ -13,7 +13,8 @@ enum {
 	HTTP_RESPONSE_HEAD_MAX = 16 * 1024, /* what we take from an upstream */
 };
 
-enum http_method { /* bits, so that a route can allow several */
+/* Bits, so that a route can allow several. */
+enum http_method {
 	HTTP_GET = 1,
 	HTTP_HEAD = 2,
 	HTTP_POST = 4,
@@ -32,19 +33,19 @@ struct http_field {
 };
 
 struct http_head {
-	size_t size;                 /* bytes of the view that the head took, with its last CRLF */
-	unsigned minor;              /* HTTP/1.minor, 0 or 1 */
-	enum http_method method;     /* request */
-	struct slice method_text;    /* request */
-	struct slice target;         /* request, raw */
-	unsigned status;             /* response */
+	size_t size;              /* bytes of the view that the head took, with its last CRLF */
+	unsigned minor;           /* HTTP/1.minor, 0 or 1 */
+	enum http_method method;  /* request */
+	struct slice method_text; /* request */
+	struct slice target;      /* request, raw */
+	unsigned status;          /* response */
 	enum http_framing framing;
-	uint64_t length;             /* HTTP_LENGTH */
-	bool keep_alive;             /* the peer allows another message on this connection */
-	bool expect_continue;        /* request, 1.1 only: Expect: 100-continue */
-	struct slice host;           /* request: the Host value; empty if absent (1.0) or empty */
-	unsigned refuse;             /* after PARSE_BAD: the HTTP status to answer (requests), else 0 */
-	const char *why;             /* after PARSE_BAD: a few words for the error text */
+	uint64_t length;      /* HTTP_LENGTH */
+	bool keep_alive;      /* the peer allows another message on this connection */
+	bool expect_continue; /* request, 1.1 only: Expect: 100-continue */
+	struct slice host;    /* request: the Host value; empty if absent (1.0) or empty */
+	unsigned refuse;      /* after PARSE_BAD: the HTTP status to answer (requests), else 0 */
+	const char *why;      /* after PARSE_BAD: a few words for the error text */
 	unsigned count;
 	struct http_field fields[HTTP_FIELDS_MAX];
 };

@@ -6,10 +6,10 @@
 #include "base/base.h"
 
 struct uri {
-	struct slice path;      /* decoded, dot segments removed, begins with '/'; in the memory given */
+	struct slice path; /* decoded, dot segments removed, begins with '/'; in the memory given */
 	struct slice raw_path;  /* as sent */
 	struct slice query;     /* as sent, without '?'; empty if absent */
-	struct slice authority; /* absolute-form only: wins over Host (RFC 9112, 3.2.2); else n == 0 */
+	struct slice authority; /* absolute-form only: wins over Host (RFC 9112, 3.2.2) */
 	bool asterisk;          /* "*" (OPTIONS only) */
 };
 

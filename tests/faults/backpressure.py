@@ -49,9 +49,9 @@ def slow_client_gets_every_line_in_order():
             time.sleep(0.8)  # twice the stall timeout: it stands still while we do not read
             client.hurry()
             reply = client.read_head()
-            for n in range(3000):
+            for n in range(2000):
                 line = client.read_chunk(reply)
-                check(line, f'the stream ended after {n} lines: {reply.body[-200:]!r}')
+                check(line, f'the stream ended after {n} lines')
                 said = json.loads(line).get('message', {}).get('content', '')
                 check(said.startswith(f'{n} '), f'line {n} is {line[:100]!r}')
 

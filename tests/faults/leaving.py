@@ -161,18 +161,21 @@ def client_leaves_while_we_connect():
 def many_clients_leave_at_once():
     with fake.Upstream() as up, backend(up, '--max-active', 8) as server:
         before = server.descriptors()
-        up.on('/api/chat', fake.MODES['endless_slow'])
-        clients = [Client(server.address) for _ in range(30)]
-        for client in clients:
-            CHAT.send(client)
-        wait_until(lambda: server.get('/health').json()['queued'] == 22, '22 wait')
-        for client in clients:
-            client.close()
-        wait_until(lambda: counts(server) == (0, 0), 'nobody runs or waits')
-        check(all(x.left.wait(SOON) for x in up.exchanges('/api/chat')), 'Ollama works on for nobody')
-        up.on('/api/chat', None)
-        check_good(CHAT, server.post('/api/chat', CHAT.body))
-        wait_until(lambda: server.descriptors() <= before + 2, 'descriptors are closed')
+        for _ in range(3):
+            up.on('/api/chat', fake.MODES['endless_slow'])
+            earlier = len(up.exchanges('/api/chat'))
+            clients = [Client(server.address) for _ in range(30)]
+            for client in clients:
+                CHAT.send(client)
+            wait_until(lambda: server.get('/health').json()['queued'] == 22, '22 wait')
+            for client in clients:
+                client.close()
+            wait_until(lambda: counts(server) == (0, 0), 'nobody runs or waits')
+            check(all(x.left.wait(SOON) for x in up.exchanges('/api/chat')[earlier:]), 'Ollama works on for nobody')
+            up.on('/api/chat', None)
+            check_good(CHAT, server.post('/api/chat', CHAT.body))
+        # A connection whose client left before it was there is kept for the next one: so many at most.
+        wait_until(lambda: server.descriptors() <= before + 8, 'descriptors are closed')
 
 
 def counts(server):

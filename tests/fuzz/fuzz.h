@@ -8,10 +8,10 @@
 #include <stdlib.h>
 
 /* A promise of the code under test; a broken one is a crash that the fuzzer keeps. */
-#define MUST(cond) \
-	do { \
-		if (!(cond)) \
-			abort(); \
+#define MUST(cond)                                                                                 \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			abort();                                                                   \
 	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -72,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(piece.size == whole.size && piece.framing == whole.framing);
 		MUST(piece.length == whole.length && piece.count == whole.count);
 		MUST(piece.keep_alive == whole.keep_alive);
-		MUST(http_request_parse(&piece, slice_make(view.p, whole.size - 1), 0) == PARSE_MORE);
+		MUST(http_request_parse(&piece, slice_make(view.p, whole.size - 1), 0) ==
+		     PARSE_MORE);
 		check_head(view);
 	}
 	return 0;

@@ -32,9 +32,11 @@ static void check_target(struct slice in)
 	if (!uri_parse(in, mem, &u) || u.asterisk)
 		return;
 	MUST(u.path.n > 0 && u.path.p[0] == '/' && u.path.n <= MAX(in.n, 1));
-	MUST(!has(u.path, "/../") && !has(u.path, "/./") && !ends(u.path, "/..") && !ends(u.path, "/."));
+	MUST(!has(u.path, "/../") && !has(u.path, "/./") && !ends(u.path, "/..") &&
+	     !ends(u.path, "/."));
 	for (i = 0; i < u.path.n; i++)
-		MUST((unsigned char)u.path.p[i] >= 0x20 && u.path.p[i] != 0x7f && u.path.p[i] != '\\');
+		MUST((unsigned char)u.path.p[i] >= 0x20 && u.path.p[i] != 0x7f &&
+		     u.path.p[i] != '\\');
 	MUST(uri_host_valid(u.authority));
 	uri_query_find(u.query, SLICE("a"));
 }

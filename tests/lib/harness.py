@@ -268,10 +268,19 @@ class Reply:
         check(found, lambda: f'no status line: {lines[0]!r}')
         self.version, self.status, self.reason = found.group(1), int(found.group(2)), found.group(3)
         self.fields = [tuple(part.strip() for part in line.split(':', 1)) for line in lines[1:] if line]
-        self.body = b''
+        self._body = [b'']
         self.chunks = []  # of a chunked body, whole
         self.times = []   # when each of them was complete
         self.ended = None
+
+    @property
+    def body(self):
+        if len(self._body) > 1:
+            self._body = [b''.join(self._body)]
+        return self._body[0]
+
+    def add(self, data):
+        self._body.append(data)
 
     def get(self, name, default=None):
         values = [v for k, v in self.fields if k.lower() == name.lower()]
@@ -314,7 +323,7 @@ class Client:
         self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.host = f'[{address[0]}]:{address[1]}' if ':' in address[0] else f'{address[0]}:{address[1]}'
-        self.ahead = b''
+        self.ahead = bytearray()
         self.fresh = time.monotonic()
         self.reads = 0
 
@@ -390,7 +399,8 @@ class Client:
         return bool(data)
 
     def _take(self, n):
-        taken, self.ahead = self.ahead[:n], self.ahead[n:]
+        taken = bytes(self.ahead[:n])
+        del self.ahead[:n]
         return taken
 
     def read_until(self, mark, what):
@@ -437,7 +447,7 @@ class Client:
         check(data.endswith(b'\r\n'), lambda: f'chunk without its end: {data[-20:]!r}')
         reply.chunks.append(data[:-2])
         reply.times.append(self.fresh)
-        reply.body += data[:-2]
+        reply.add(data[:-2])
         return data[:-2]
 
     def read_rest(self, reply, head_only=False):
@@ -461,7 +471,7 @@ class Client:
                     break
         except ConnectionResetError:
             reply.ended = 'reset'
-        reply.body += self._take(length - len(reply.body))
+        reply.add(self._take(length - len(reply.body)))
         reply.ended = reply.ended or 'length'
 
     def _read_to_close(self, reply):
@@ -471,7 +481,7 @@ class Client:
             reply.ended = 'close'
         except ConnectionResetError:
             reply.ended = 'reset'
-        reply.body += self._take(len(self.ahead))
+        reply.add(self._take(len(self.ahead)))
 
     def read_reply(self, head_only=False):
         return self.read_rest(self.read_head(), head_only)

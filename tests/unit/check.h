@@ -39,7 +39,8 @@ __attribute__((format(printf, 1, 2), unused)) static void check_case(const char 
 	va_end(ap);
 }
 
-__attribute__((unused)) static bool check_note(bool ok, const char *file, int line, const char *what)
+__attribute__((unused)) static bool check_note(bool ok, const char *file, int line,
+					       const char *what)
 {
 	if (ok) {
 		check_passed++;
@@ -101,15 +102,15 @@ __attribute__((unused)) static bool check_slice(struct slice got, struct slice w
 }
 
 /* All of them are true when the check held, so that a test can stop early. */
-#define CHECK(cond) check_note((cond), __FILE__, __LINE__, #cond)
-#define CHECK_U64(got, want) check_u64((got), (want), __FILE__, __LINE__, #got)
-#define CHECK_I64(got, want) check_i64((got), (want), __FILE__, __LINE__, #got)
+#define CHECK(cond)            check_note((cond), __FILE__, __LINE__, #cond)
+#define CHECK_U64(got, want)   check_u64((got), (want), __FILE__, __LINE__, #got)
+#define CHECK_I64(got, want)   check_i64((got), (want), __FILE__, __LINE__, #got)
 #define CHECK_SLICE(got, want) check_slice((got), (want), __FILE__, __LINE__, #got)
-#define CHECK_STR(got, want) check_slice((got), slice_str(want), __FILE__, __LINE__, #got)
+#define CHECK_STR(got, want)   check_slice((got), slice_str(want), __FILE__, __LINE__, #got)
 
 /* Copies bytes so that they end right before a page that may not be touched. The copy is good until
  * CHECK_GUARDS more have been made. At most CHECK_GUARD_MAX bytes. */
-#define CHECK_GUARDS 8u
+#define CHECK_GUARDS    8u
 #define CHECK_GUARD_MAX (1u << 20)
 
 __attribute__((unused)) static struct slice check_guard(struct slice s)

@@ -21,7 +21,7 @@ static void test_edges(void)
 	CHECK_U64(n, 2); /* room at the tail, nothing moved */
 	CHECK_STR(buf_view(&b), "ef");
 	buf_space(&b, &n);
-	CHECK_U64(n, 2); /* there is room, so nothing is moved yet */
+	CHECK_U64(n, 2);               /* there is room, so nothing is moved yet */
 	CHECK(buf_put_str(&b, "ghi")); /* it fits when the bytes are moved */
 	CHECK_STR(buf_view(&b), "efghi");
 	CHECK(b.head == 0);

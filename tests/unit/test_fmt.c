@@ -33,7 +33,8 @@ static void test_numbers(void)
 		{ UINT64_MAX, "18446744073709551615", "ffffffffffffffff", "18446744073709551.615" },
 	};
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		check_case("number %s", rows[i].dec);
 		CHECK(fmt_u64(fresh(64), rows[i].v));
 		CHECK_STR(text(), rows[i].dec);
@@ -59,11 +60,15 @@ static void test_signed(void)
 		int64_t v;
 		const char *want;
 	} rows[] = {
-		{ 0, "0" }, { -1, "-1" }, { 42, "42" },
-		{ INT64_MAX, "9223372036854775807" }, { INT64_MIN, "-9223372036854775808" },
+		{ 0, "0" },
+		{ -1, "-1" },
+		{ 42, "42" },
+		{ INT64_MAX, "9223372036854775807" },
+		{ INT64_MIN, "-9223372036854775808" },
 	};
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		check_case("signed %s", rows[i].want);
 		CHECK(fmt_i64(fresh(64), rows[i].v));
 		CHECK_STR(text(), rows[i].want);
@@ -89,7 +94,8 @@ static const struct {
 
 static void test_dates(void)
 {
-	FOR_ROWS(i, dates) {
+	FOR_ROWS(i, dates)
+	{
 		int64_t back;
 
 		check_case("date %s", dates[i].http);
@@ -121,7 +127,8 @@ static void test_calendar(void)
 		strftime(want, sizeof(want), "%a, %d %b %Y %H:%M:%S GMT", &tm);
 		check_case("%s", want);
 		fmt_http_date(fresh(64), t);
-		if (!CHECK_STR(text(), want) || !CHECK(fmt_parse_http_date(text(), &back) && back == t))
+		if (!CHECK_STR(text(), want) ||
+		    !CHECK(fmt_parse_http_date(text(), &back) && back == t))
 			return;
 	}
 }
@@ -153,7 +160,8 @@ static void test_parse_dates(void)
 	};
 	int64_t t;
 
-	FOR_ROWS(i, bad) {
+	FOR_ROWS(i, bad)
+	{
 		check_case("bad date %s", bad[i]);
 		CHECK(!fmt_parse_http_date(check_guard_str(bad[i]), &t));
 	}
@@ -191,7 +199,8 @@ static void test_parse_numbers(void)
 		{ "\xb1", false, false, 0, 0 },
 	};
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		struct slice in = check_guard_str(rows[i].in);
 		uint64_t v = 0;
 

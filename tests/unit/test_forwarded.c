@@ -52,7 +52,7 @@ static const struct {
 	{ "::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8" },
 	{ "1:0:3:4:5:6:7:8", "1:0:3:4:5:6:7:8" },
 	{ "1:0:0:4:5:6:7:8", "1::4:5:6:7:8" },
-	{ "1:0:0:4:0:0:0:8", "1:0:0:4::8" }, /* the longest */
+	{ "1:0:0:4:0:0:0:8", "1:0:0:4::8" },   /* the longest */
 	{ "1:0:0:4:0:0:7:8", "1::4:0:0:7:8" }, /* the first of equals */
 	{ "0:0:3:4:5:6:0:0", "::3:4:5:6:0:0" },
 	{ "1:2:3:4:5:0:0:0", "1:2:3:4:5::" },
@@ -96,11 +96,13 @@ static const struct {
 
 static void test_addresses(void)
 {
-	FOR_ROWS(i, addresses) {
+	FOR_ROWS(i, addresses)
+	{
 		struct ip_addr a, again;
 
 		check_case("address %s", addresses[i].in);
-		if (!CHECK(ip_parse(check_guard_str(addresses[i].in), &a) == (addresses[i].out != NULL)) ||
+		if (!CHECK(ip_parse(check_guard_str(addresses[i].in), &a) ==
+			   (addresses[i].out != NULL)) ||
 		    addresses[i].out == NULL)
 			continue;
 		CHECK_STR(text_of(&a), addresses[i].out);
@@ -139,11 +141,13 @@ static void test_ports(void)
 		{ "_hidden", NULL },
 	};
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		struct ip_addr a;
 
 		check_case("with port %s", rows[i].in);
-		if (CHECK(ip_parse_with_port(check_guard_str(rows[i].in), &a) == (rows[i].out != NULL)) &&
+		if (CHECK(ip_parse_with_port(check_guard_str(rows[i].in), &a) ==
+			  (rows[i].out != NULL)) &&
 		    rows[i].out != NULL)
 			CHECK_STR(text_of(&a), rows[i].out);
 	}
@@ -155,23 +159,24 @@ static void test_kinds(void)
 		const char *in;
 		bool v4, loopback, private;
 	} rows[] = {
-		{ "127.0.0.1", true, true, true },	 { "127.255.255.254", true, true, true },
-		{ "128.0.0.1", true, false, false },	 { "::1", false, true, true },
-		{ "::2", false, false, false },		 { "::", false, false, false },
+		{ "127.0.0.1", true, true, true },        { "127.255.255.254", true, true, true },
+		{ "128.0.0.1", true, false, false },      { "::1", false, true, true },
+		{ "::2", false, false, false },           { "::", false, false, false },
 		{ "::ffff:127.0.0.1", true, true, true }, { "::127.0.0.1", false, false, false },
-		{ "10.0.0.1", true, false, true },	 { "10.255.255.255", true, false, true },
-		{ "11.0.0.0", true, false, false },	 { "9.255.255.255", true, false, false },
+		{ "10.0.0.1", true, false, true },        { "10.255.255.255", true, false, true },
+		{ "11.0.0.0", true, false, false },       { "9.255.255.255", true, false, false },
 		{ "172.15.255.255", true, false, false }, { "172.16.0.0", true, false, true },
-		{ "172.31.255.255", true, false, true }, { "172.32.0.0", true, false, false },
-		{ "192.168.0.1", true, false, true },	 { "192.169.0.1", true, false, false },
+		{ "172.31.255.255", true, false, true },  { "172.32.0.0", true, false, false },
+		{ "192.168.0.1", true, false, true },     { "192.169.0.1", true, false, false },
 		{ "169.254.169.254", true, false, true }, { "8.8.8.8", true, false, false },
-		{ "fe80::1", false, false, true },	 { "febf::1", false, false, true },
-		{ "fec0::1", false, false, false },	 { "fc00::1", false, false, true },
-		{ "fdff::1", false, false, true },	 { "fe00::1", false, false, false },
+		{ "fe80::1", false, false, true },        { "febf::1", false, false, true },
+		{ "fec0::1", false, false, false },       { "fc00::1", false, false, true },
+		{ "fdff::1", false, false, true },        { "fe00::1", false, false, false },
 		{ "2001:db8::1", false, false, false },
 	};
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		struct ip_addr a;
 
 		check_case("kind of %s", rows[i].in);
@@ -212,7 +217,8 @@ static void test_cidrs(void)
 		{ "10.0.0.0 /8", NULL, NULL },
 	};
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		struct ip_addr a;
 		struct cidr c;
 
@@ -253,7 +259,8 @@ static void test_clients(void)
 		{ "8.8.8.8", { "1.2.3.4" }, 1, "8.8.8.8" }, /* a stranger says what he likes */
 	};
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		struct slice lines[3];
 		struct ip_addr peer, client;
 		size_t n = 0;
@@ -264,7 +271,8 @@ static void test_clients(void)
 			n++;
 		}
 		CHECK(ip_parse(slice_str(rows[i].peer), &peer));
-		client = forwarded_client(&peer, cidr_private, cidr_private_count, lines, n, rows[i].hops);
+		client = forwarded_client(&peer, cidr_private, cidr_private_count, lines, n,
+					  rows[i].hops);
 		CHECK_STR(text_of(&client), rows[i].client);
 	}
 }

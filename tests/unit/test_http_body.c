@@ -116,7 +116,9 @@ static const struct {
 	{ IN("5.0\r\n"), PARSE_BAD, 4, "" },
 	{ IN("5,5\r\n"), PARSE_BAD, 4, "" },
 	{ IN("\xef\xbc\x95\r\n"), PARSE_BAD, 5, "" },
-	{ IN("\0" "5\r\n"), PARSE_BAD, 4, "" },
+	{ IN("\0"
+	     "5\r\n"),
+	  PARSE_BAD, 4, "" },
 	{ IN("5\0\r\n"), PARSE_BAD, 3, "" },
 	{ IN(";\r\n"), PARSE_BAD, 3, "" },
 	{ IN("10000000000000000\r\n"), PARSE_BAD, 3, "" },
@@ -272,7 +274,8 @@ static void test_waste(void)
 	struct http_body from;
 
 	http_body_init_framing(&from, HTTP_CHUNKED, 0);
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		size_t n = 0;
 
 		check_case("waste %zu", i);
@@ -303,15 +306,19 @@ static void test_length(void)
 		enum parse want;
 		size_t rest;
 	} rows[] = {
-		{ 0, IN(""), PARSE_DONE, 0 },		 { 0, IN("x"), PARSE_DONE, 1 },
-		{ 5, IN("hello"), PARSE_DONE, 0 },	 { 5, IN("hello\r\n"), PARSE_DONE, 2 },
-		{ 5, IN("hell"), PARSE_MORE, 0 },	 { 5, IN(""), PARSE_MORE, 0 },
+		{ 0, IN(""), PARSE_DONE, 0 },
+		{ 0, IN("x"), PARSE_DONE, 1 },
+		{ 5, IN("hello"), PARSE_DONE, 0 },
+		{ 5, IN("hello\r\n"), PARSE_DONE, 2 },
+		{ 5, IN("hell"), PARSE_MORE, 0 },
+		{ 5, IN(""), PARSE_MORE, 0 },
 		{ UINT64_MAX, IN("a\0b"), PARSE_MORE, 0 },
 	};
 	struct http_body from;
 	struct verdict v;
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		check_case("length %zu", i);
 		http_body_init_framing(&from, HTTP_LENGTH, rows[i].length);
 		if (rows[i].in.n > 0) {
@@ -332,12 +339,13 @@ static void test_empty(void)
 		uint64_t length;
 		enum parse want;
 	} rows[] = {
-		{ HTTP_NONE, 7, PARSE_DONE },  { HTTP_LENGTH, 0, PARSE_DONE },
+		{ HTTP_NONE, 7, PARSE_DONE },   { HTTP_LENGTH, 0, PARSE_DONE },
 		{ HTTP_LENGTH, 1, PARSE_MORE }, { HTTP_CHUNKED, 0, PARSE_MORE },
 		{ HTTP_CLOSE, 0, PARSE_MORE },
 	};
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		struct slice piece = SLICE("?");
 		size_t used = 9;
 
@@ -392,7 +400,8 @@ static void test_init_from_head(void)
 
 int main(void)
 {
-	FOR_ROWS(i, chunked) {
+	FOR_ROWS(i, chunked)
+	{
 		check_case("chunked %zu: %s", i, chunked[i].in.p);
 		check_chunked(chunked[i].in, chunked[i].want, chunked[i].rest);
 		CHECK_STR(slice_make(content, content_n), chunked[i].content);

@@ -96,11 +96,12 @@ static void check_room(write_fn *fn, struct slice want, size_t room, size_t skip
 
 static void test_reasons(void)
 {
-	static const unsigned used[] = { 100, 200, 204, 206, 304, 400, 401, 403, 404, 405, 408, 411,
-					 413, 414, 415, 416, 417, 421, 429, 431, 500, 501, 502, 503,
-					 504, 505 };
+	static const unsigned used[] = { 100, 200, 204, 206, 304, 400, 401, 403, 404,
+					 405, 408, 411, 413, 414, 415, 416, 417, 421,
+					 429, 431, 500, 501, 502, 503, 504, 505 };
 
-	FOR_ROWS(i, used) {
+	FOR_ROWS(i, used)
+	{
 		check_case("reason %u", used[i]);
 		CHECK(http_reason(used[i])[0] != '\0');
 	}
@@ -111,7 +112,8 @@ static void test_reasons(void)
 
 int main(void)
 {
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		struct slice want = slice_str(rows[i].want);
 
 		check_case("write %zu", i);

@@ -110,12 +110,14 @@ static void test_targets(void)
 {
 	struct uri u;
 
-	FOR_ROWS(i, targets) {
+	FOR_ROWS(i, targets)
+	{
 		struct slice in = check_guard_str(targets[i].target);
 		struct slice room = check_guard(slice_make(mem, in.n));
 
 		check_case("target %s", targets[i].target);
-		if (!CHECK(uri_parse(in, (char *)(uintptr_t)room.p, &u) == (targets[i].path != NULL)) ||
+		if (!CHECK(uri_parse(in, (char *)(uintptr_t)room.p, &u) ==
+			   (targets[i].path != NULL)) ||
 		    targets[i].path == NULL)
 			continue;
 		CHECK_STR(u.path, targets[i].path);
@@ -197,7 +199,8 @@ static const struct {
 
 static void test_hosts(void)
 {
-	FOR_ROWS(i, hosts) {
+	FOR_ROWS(i, hosts)
+	{
 		struct slice in = check_guard_str(hosts[i].host), name, port;
 
 		check_case("host %s", hosts[i].host);
@@ -218,18 +221,29 @@ static void test_names(void)
 		const char *name;
 		bool ip, local;
 	} rows[] = {
-		{ "localhost", false, true },	{ "LocalHost", false, true },
-		{ "a.localhost", false, true },	{ "a.b.LOCALHOST", false, true },
-		{ "127.0.0.1", true, true },	{ "10.1.2.3", true, true },
-		{ "::1", true, true },		{ "2001:db8::1", true, true },
-		{ "", false, false },		{ "h", false, false },
-		{ ".localhost", false, false },	{ "alocalhost", false, false },
-		{ "localhost.", false, false },	{ "localhost.evil.example", false, false },
-		{ "127.0.0.1.evil.example", false, false }, { "127.1", false, false },
-		{ "[::1]", false, false },	{ "localhosts", false, false }, { "a.localhosu", false, false },
+		{ "localhost", false, true },
+		{ "LocalHost", false, true },
+		{ "a.localhost", false, true },
+		{ "a.b.LOCALHOST", false, true },
+		{ "127.0.0.1", true, true },
+		{ "10.1.2.3", true, true },
+		{ "::1", true, true },
+		{ "2001:db8::1", true, true },
+		{ "", false, false },
+		{ "h", false, false },
+		{ ".localhost", false, false },
+		{ "alocalhost", false, false },
+		{ "localhost.", false, false },
+		{ "localhost.evil.example", false, false },
+		{ "127.0.0.1.evil.example", false, false },
+		{ "127.1", false, false },
+		{ "[::1]", false, false },
+		{ "localhosts", false, false },
+		{ "a.localhosu", false, false },
 	};
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		struct slice in = check_guard_str(rows[i].name);
 
 		check_case("name %s", rows[i].name);
@@ -243,15 +257,24 @@ static void test_queries(void)
 	static const struct {
 		const char *query, *key, *value;
 	} rows[] = {
-		{ "", "a", NULL },	  { "a=1", "a", "1" },	   { "a", "a", "" },
-		{ "a=", "a", "" },	  { "b=2&a=1", "a", "1" }, { "a=1&a=2", "a", "1" },
-		{ "aa=1", "a", NULL },	  { "a=1=2", "a", "1=2" }, { "&&a=1&", "a", "1" },
-		{ "b=a=1", "a", NULL },	  { "gate=model", "gate", "model" },
+		{ "", "a", NULL },
+		{ "a=1", "a", "1" },
+		{ "a", "a", "" },
+		{ "a=", "a", "" },
+		{ "b=2&a=1", "a", "1" },
+		{ "a=1&a=2", "a", "1" },
+		{ "aa=1", "a", NULL },
+		{ "a=1=2", "a", "1=2" },
+		{ "&&a=1&", "a", "1" },
+		{ "b=a=1", "a", NULL },
+		{ "gate=model", "gate", "model" },
 		{ "&", "a", NULL },
 	};
 
-	FOR_ROWS(i, rows) {
-		struct slice v = uri_query_find(check_guard_str(rows[i].query), slice_str(rows[i].key));
+	FOR_ROWS(i, rows)
+	{
+		struct slice v =
+			uri_query_find(check_guard_str(rows[i].query), slice_str(rows[i].key));
 
 		check_case("query %s", rows[i].query);
 		CHECK((v.p != NULL) == (rows[i].value != NULL));
@@ -293,7 +316,8 @@ static void test_urls(void)
 		{ "http://[::1", NULL, 0, NULL, false, false },
 	};
 
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		struct url u;
 		const char *why = url_parse(check_guard_str(rows[i].url), &u);
 

@@ -190,6 +190,20 @@ export default [
 		},
 	},
 	{
+		name: 'what another tab has stored a moment ago is not overwritten',
+		async run(v) {
+			await v.open();
+			await v.ask('mine');
+			await v.untilStored('mine', (list) => list.length === 1 && list[0].messages.length === 2);
+			// Written from within this page, so that no storage event tells it.
+			await v.page.evaluate(([key, theirs]) => {
+				localStorage.setItem(key, JSON.stringify([theirs, ...JSON.parse(localStorage.getItem(key))]));
+			}, [STORAGE_KEY, chat('77', 'theirs', [['user', 'theirs']])]);
+			await v.ask('mine again');
+			await v.untilStored('both', (list) => list.length === 2 && list.some(({ id }) => id === '77') && list.some(({ messages }) => messages.length === 4));
+		},
+	},
+	{
 		name: 'two tabs see each other and lose nothing of each other',
 		async run(v) {
 			await v.open();

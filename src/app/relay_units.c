@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* relay_units.c: lines and events: each leaves whole, as one chunk, at once; then its meaning
+ * is read. */
+#include "app/relay_parts.h"
+
+enum { UNIT_MAX = 64 * 1024 /* a longer line or event goes on in pieces */ };
+
+/* ---- units: lines and events ---- */
+
+/* Where the first unit in `view` ends (behind its newline, or the empty line of an event), or 0.
+ * Nothing before `from` ends one. */
+static size_t unit_end(const struct relay *r, struct slice view, size_t from)
+{
+	const char *p;
+
+	while (from < view.n && (p = memchr(view.p + from, '\n', view.n - from)) != NULL) {
+		size_t at = (size_t)(p - view.p);
+
+		if (r->mode != RELAY_EVENTS)
+			return at + 1;
+		if (at == 0 || view.p[at - 1] == '\n' ||
+		    (view.p[at - 1] == '\r' && (at == 1 || view.p[at - 2] == '\n')))
+			return at + 1;
+		from = at + 1;
+	}
+	return 0;
+}
+
+static void first_token(struct relay *r)
+{
+	if (r->conn->req->log.ttft_ms < 0)
+		r->conn->req->log.ttft_ms = loop_now(r->server->env.loop) - r->began_ms;
+}
+
+void relay_watch_line(struct relay *r, struct slice unit, struct chat_event *ev)
+{
+	ollama_line_read(unit, ev);
+	switch (ev->type) {
+	case CHAT_DELTA:
+		first_token(r);
+		break;
+	case CHAT_DONE:
+		r->done = true;
+		r->conn->req->log.tokens = ev->eval_count;
+		break;
+	case CHAT_ERROR:
+		r->error_seen = true;
+		break;
+	default:
+		break;
+	}
+}
+
+/* The error's own words, NUL-ended. */
+static void error_words(const struct chat_event *ev, char *out, size_t cap)
+{
+	char mem[1024];
+	struct arena a;
+	struct slice text;
+
+	arena_init(&a, mem, sizeof(mem));
+	text = json_unescape(&a, ev->error);
+	if (text.p == NULL)
+		text = SLICE("an error too long to repeat");
+	text.n = MIN(text.n, cap - 1);
+	memcpy(out, text.p, text.n);
+	out[text.n] = '\0';
+}
+
+static enum relay_step answer_add(struct relay *r, const struct chat_event *ev)
+{
+	char words[256];
+
+	if (ev->type == CHAT_BROKEN)
+		return relay_fail(r, 502, "% answered nonsense", "a line that is no JSON object");
+	if (ev->type == CHAT_ERROR) {
+		error_words(ev, words, sizeof(words));
+		r->error_seen = false; /* it is not passed on: we tell it */
+		return relay_fail(r, 502, "% broke off", words);
+	}
+	if (ev->content.n > 0 &&
+	    !relay_keep(r, &r->answer, &r->answer_cap, ev->content, RELAY_ANSWER_MAX))
+		return relay_fail(r, 502, "the answer is longer than 8 MiB", NULL);
+	return RELAY_GO_ON;
+}
+
+static bool is_blank(struct slice s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		if (s.p[i] != ' ' && s.p[i] != '\n' && s.p[i] != '\r' && s.p[i] != '\t')
+			return false;
+	return true;
+}
+
+/* One whole unit: its bytes first, its meaning after. */
+static enum relay_step unit_out(struct relay *r, struct slice unit)
+{
+	struct chat_event ev;
+
+	if (r->mode != RELAY_ANSWER) {
+		if (!r->committed)
+			relay_commit(r, -1);
+		conn_send(r->conn, unit);
+	}
+	if (r->mode == RELAY_EVENTS) {
+		sse_watch_feed(&r->sse, unit);
+		r->done = r->done || r->sse.done;
+		r->error_seen = r->error_seen || r->sse.error;
+		first_token(r);
+		return RELAY_GO_ON;
+	}
+	if (is_blank(unit))
+		return RELAY_GO_ON;
+	relay_watch_line(r, unit, &ev);
+	return r->mode == RELAY_ANSWER ? answer_add(r, &ev) : RELAY_GO_ON;
+}
+
+/* A unit that outgrew its place leaves in pieces, and only its last byte makes it whole again. */
+static void piece_out(struct relay *r, struct slice piece)
+{
+	if (!r->committed)
+		relay_commit(r, -1);
+	conn_send(r->conn, piece);
+	r->mid_unit = true;
+	if (r->mode == RELAY_EVENTS)
+		sse_watch_feed(&r->sse, piece);
+}
+
+static enum relay_step carry_add(struct relay *r, struct slice piece)
+{
+	size_t max = r->mode == RELAY_ANSWER ? RELAY_ANSWER_MAX : UNIT_MAX;
+
+	if (relay_keep(r, &r->carry, &r->carry_cap, piece, max))
+		return RELAY_GO_ON;
+	if (r->mode == RELAY_ANSWER)
+		return relay_fail(r, 502, "the answer is longer than 8 MiB", NULL);
+	if (buf_len(&r->carry) > 0)
+		piece_out(r, buf_view(&r->carry));
+	relay_carry_drop(r);
+	piece_out(r, piece);
+	return RELAY_GO_ON;
+}
+
+/* The rest of a unit of which a part is out already. */
+static struct slice finish_long_unit(struct relay *r, struct slice piece)
+{
+	size_t end = unit_end(r, piece, 0);
+
+	if (end == 0) {
+		piece_out(r, piece);
+		return slice_make(piece.p, 0);
+	}
+	piece_out(r, slice_make(piece.p, end));
+	r->mid_unit = false;
+	return slice_from(piece, end);
+}
+
+/* Joins to what is carried no more than up to the next end. Says how much of the piece it took. */
+static enum relay_step continue_carried(struct relay *r, struct slice piece, size_t *took)
+{
+	size_t before = buf_len(&r->carry), end = unit_end(r, piece, 0);
+
+	*took = end > 0 ? end : piece.n;
+	if (carry_add(r, slice_make(piece.p, *took)) == RELAY_ENDED)
+		return RELAY_ENDED;
+	if (r->mid_unit) { /* it went out in pieces */
+		r->mid_unit = end == 0;
+		return RELAY_GO_ON;
+	}
+	end = unit_end(r, buf_view(&r->carry), before > 2 ? before - 2 : 0);
+	if (end == 0)
+		return RELAY_GO_ON;
+	if (unit_out(r, buf_view(&r->carry)) == RELAY_ENDED)
+		return RELAY_ENDED;
+	relay_carry_drop(r);
+	return RELAY_GO_ON;
+}
+
+enum relay_step relay_units_feed(struct relay *r, struct slice piece)
+{
+	size_t n;
+
+	if (r->mid_unit)
+		piece = finish_long_unit(r, piece);
+	while (buf_len(&r->carry) > 0 && piece.n > 0) {
+		if (continue_carried(r, piece, &n) == RELAY_ENDED)
+			return RELAY_ENDED;
+		piece = slice_from(piece, n);
+	}
+	while ((n = unit_end(r, piece, 0)) > 0) {
+		if (unit_out(r, slice_make(piece.p, n)) == RELAY_ENDED)
+			return RELAY_ENDED;
+		piece = slice_from(piece, n);
+	}
+	return piece.n > 0 ? carry_add(r, piece) : RELAY_GO_ON;
+}
+
+/* A last line without its newline counts as a line. */
+enum relay_step relay_units_end(struct relay *r)
+{
+	struct slice unit = buf_view(&r->carry);
+
+	if (unit.n == 0 || r->mid_unit || r->mode == RELAY_EVENTS)
+		return RELAY_GO_ON;
+	if (!relay_keep(r, &r->carry, &r->carry_cap, SLICE("\n"), SIZE_MAX))
+		return relay_fail(r, 503, "out of memory", NULL);
+	return unit_out(r, buf_view(&r->carry));
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* relay_whole.c: replies that are collected: small ones passed on whole, deltas joined to one
+ * answer, lists of models turned into ours. */
+#include "app/relay_parts.h"
+#include "app/reply.h"
+#include "base/fmt.h"
+
+enum {
+	WHOLE_MAX = 64 * 1024, /* a longer reply is passed on as it comes */
+	MODELS_MAX = 4 * 1024 * 1024,
+};
+
+/* ---- whole replies ---- */
+
+enum relay_step relay_whole_feed(struct relay *r, struct slice piece)
+{
+	size_t max = r->mode == RELAY_MODELS ? MODELS_MAX : WHOLE_MAX;
+
+	if (r->committed) {
+		conn_send(r->conn, piece);
+		return RELAY_GO_ON;
+	}
+	if (relay_keep(r, &r->carry, &r->carry_cap, piece, max))
+		return RELAY_GO_ON;
+	if (r->mode == RELAY_MODELS)
+		return relay_fail(r, 502, "% answered nonsense", "its list of models is too long");
+	relay_commit(r, r->length);
+	if (buf_len(&r->carry) > 0)
+		conn_send(r->conn, buf_view(&r->carry));
+	relay_carry_drop(r);
+	conn_send(r->conn, piece);
+	return RELAY_GO_ON;
+}
+
+/* Ollama's host guard refuses with an empty 403, which tells a person nothing. */
+static bool is_mute_refusal(const struct relay *r)
+{
+	return r->status == 403 && buf_len(&r->carry) == 0;
+}
+
+enum relay_step relay_whole_end(struct relay *r)
+{
+	char mem[64];
+	struct buf b;
+	struct slice fields = slice_make("", 0), type, body;
+	char type_mem[sizeof(r->type)];
+	unsigned status = r->status;
+	size_t cap = r->carry_cap, n = buf_len(&r->carry);
+	char *block = r->carry.base;
+	struct conn *c;
+	struct chat_event ev;
+
+	if (r->committed)
+		return relay_finish(r);
+	if (status == 204 || status == 205 || status == 304 || (status == 200 && n == 0))
+		return relay_fail(r, 502, "% answered nonsense", "a reply without content");
+	if (is_mute_refusal(r))
+		return relay_fail(
+			r, 502,
+			"% refuses our requests (403); check its OLLAMA_HOST and OLLAMA_ORIGINS",
+			NULL);
+	buf_init(&b, mem, sizeof(mem));
+	if (status == 503 || status == 429)
+		fields = reply_retry_after(&b, relay_retry_after(r));
+	body = buf_view(&r->carry);
+	if (r->plan.generation && status == 200)
+		relay_watch_line(r, body, &ev);
+	slice_copy_to(type_mem, r->type_text);
+	type = slice_make(type_mem, r->type_text.n);
+	buf_init(&r->carry, NULL, 0);
+	r->carry_cap = 0;
+	c = relay_release(r, r->up_keep);
+	if (block == NULL)
+		conn_reply(c, status, type, fields, slice_make("", 0));
+	else
+		conn_reply_block(c, status, type, fields, block, cap, n);
+	return RELAY_ENDED;
+}
+
+/* {"response":...,"conversation_id":...,"model":...}; the joined deltas are JSON text already. */
+enum relay_step relay_answer_end(struct relay *r)
+{
+	char mem[2048];
+	struct buf tail;
+	struct slice id =
+		r->plan.conversation_id.n > 0 ? r->plan.conversation_id : SLICE("\"default\"");
+	struct slice text = buf_view(&r->answer);
+	size_t cap;
+	struct buf out;
+	void *block;
+	struct conn *c;
+
+	buf_init(&tail, mem, sizeof(mem));
+	buf_put(&tail, SLICE(",\"model\":"));
+	json_write_string(&tail, r->plan.model);
+	buf_put(&tail, SLICE("}"));
+	block = mem_take(&r->server->mem, text.n + id.n + buf_len(&tail) + 64, &cap);
+	if (block == NULL)
+		return relay_fail(r, 503, "out of memory", NULL);
+	buf_init(&out, block, cap);
+	buf_put(&out, SLICE("{\"response\":\""));
+	buf_put(&out, text);
+	buf_put(&out, SLICE("\",\"conversation_id\":"));
+	buf_put(&out, id);
+	buf_put(&out, buf_view(&tail));
+	c = relay_release(r, r->up_keep);
+	conn_reply_block(c, 200, SLICE("application/json"), slice_make("", 0), block, cap,
+			 buf_len(&out));
+	return RELAY_ENDED;
+}
+
+enum relay_step relay_models_end(struct relay *r)
+{
+	const struct config *cf = r->server->env.config;
+	struct slice body = buf_view(&r->carry);
+	char model[SHARED_MODEL_MAX];
+	size_t arena_cap, out_cap;
+	void *arena_mem = mem_take(&r->server->mem, body.n * 12 + 16384, &arena_cap);
+	void *out_mem = mem_take(&r->server->mem, body.n * 2 + 8192, &out_cap);
+	struct arena a;
+	struct buf out;
+	struct conn *c;
+	enum parse p = PARSE_MORE;
+
+	shared_read_text(r->server->env.shared, r->server->env.shared->default_model, model,
+			 sizeof(model));
+	if (arena_mem != NULL && out_mem != NULL) {
+		arena_init(&a, arena_mem, arena_cap);
+		buf_init(&out, out_mem, out_cap);
+		p = ollama_models_write(body, slice_str(model), cf->models, &a, &out);
+	}
+	mem_give(&r->server->mem, arena_mem, arena_cap);
+	if (p != PARSE_DONE) {
+		mem_give(&r->server->mem, out_mem, out_cap);
+		return relay_fail(r, 502, "% answered nonsense", "no list of models");
+	}
+	c = relay_release(r, r->up_keep);
+	conn_reply_block(c, 200, SLICE("application/json"), slice_make("", 0), out_mem, out_cap,
+			 buf_len(&out));
+	return RELAY_ENDED;
+}
