@@ -329,11 +329,6 @@ static void on_timer(void *ctx, int64_t now)
 		conn_update_wish(c);
 }
 
-bool conn_is_idle(const struct conn *c)
-{
-	return c->in_idle_list;
-}
-
 void conn_drain(struct conn *c)
 {
 	if (c->state == CONN_HEAD && buf_len(&c->in) == 0)

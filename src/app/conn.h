@@ -143,7 +143,6 @@ void conn_work_start(struct conn *, const struct work_ops *, void *work);
 
 void conn_open(struct conn *, struct server *, int fd, const struct sock_addr *peer,
 	       bool reserve_only);
-bool conn_is_idle(const struct conn *);
 void conn_close(struct conn *); /* at once; a request under way is given up */
 void conn_drain(struct conn *); /* the drain's finish: close if idle, else after the reply */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* file.c: reading files; opening below a folder. */
+/* file.c: opening below a folder, reading. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,24 +16,6 @@ enum { RESOLVE_NO_MAGICLINKS_ = 0x02, RESOLVE_BENEATH_ = 0x08 };
 #ifndef SYS_openat2
 #define SYS_openat2 437
 #endif
-
-long file_read(const char *path, void *dst, size_t cap, const char **why)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t total = 0;
-	ssize_t n = 0;
-
-	if (fd < 0) {
-		*why = strerror(errno);
-		return -1;
-	}
-	while (total < cap && (n = read(fd, (char *)dst + total, cap - total)) > 0)
-		total += (size_t)n;
-	if (n < 0)
-		*why = strerror(errno);
-	close(fd);
-	return n < 0 ? -1 : (long)total;
-}
 
 int file_open_dir(const char *path, const char **why)
 {

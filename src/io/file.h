@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* file.h: small files and folders, opened so that no path leads out of them. */
+/* file.h: files of a folder, opened so that no path leads out of them. */
 #ifndef IO_FILE_H
 #define IO_FILE_H
 
 #include "base/base.h"
-
-/* Reads a whole file of at most cap bytes into dst; its size, or -1 with *why. */
-long file_read(const char *path, void *dst, size_t cap, const char **why);
 
 /* A folder to serve from; -1 with *why. */
 int file_open_dir(const char *path, const char **why);

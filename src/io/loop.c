@@ -191,11 +191,6 @@ int64_t loop_now(const struct loop *l)
 	return l->now;
 }
 
-const struct clock *loop_clock(const struct loop *l)
-{
-	return l->clock;
-}
-
 bool loop_timer_set(struct loop *l, struct timer *t, int64_t deadline)
 {
 	return timer_set(&l->timers, t, deadline);

@@ -47,7 +47,6 @@ void loop_wish(struct loop *, struct loop_handle,
 void loop_remove(struct loop *, struct loop_handle *); /* before the descriptor is closed */
 
 int64_t loop_now(const struct loop *); /* monotonic ms at the start of this turn */
-const struct clock *loop_clock(const struct loop *);
 bool loop_timer_set(struct loop *, struct timer *, int64_t deadline);
 bool loop_timer_after(struct loop *, struct timer *, int64_t ms);
 void loop_timer_clear(struct loop *, struct timer *);

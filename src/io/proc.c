@@ -43,23 +43,6 @@ unsigned proc_cpu_count(void)
 	return MAX(1u, (unsigned)CPU_COUNT(&set));
 }
 
-void proc_pin(unsigned nth)
-{
-	cpu_set_t set, one;
-	unsigned cpu, count;
-
-	CPU_ZERO(&set);
-	if (sched_getaffinity(0, sizeof(set), &set) != 0 || CPU_COUNT(&set) < 2)
-		return;
-	nth %= (unsigned)CPU_COUNT(&set);
-	for (cpu = 0, count = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &set) && count++ == nth)
-			break;
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	sched_setaffinity(0, sizeof(one), &one);
-}
-
 void proc_name(const char *name)
 {
 	prctl(PR_SET_NAME, name, 0, 0, 0);

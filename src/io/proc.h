@@ -11,7 +11,6 @@ int proc_fork(void);      /* as fork(2) */
 void proc_exit(int code); /* at once, without running anything else */
 int proc_pid(void);
 unsigned proc_cpu_count(void); /* processors this process may run on */
-void proc_pin(unsigned nth);   /* to the nth of them, if there are several */
 void proc_name(const char *);  /* as ps -o comm shows it, 15 bytes */
 void proc_kill(int pid);       /* SIGKILL */
 /* A child that ended, or 0. *code: its exit status, or 128 + the signal that killed it. */

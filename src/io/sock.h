@@ -28,7 +28,6 @@ const char *sock_connect_result(int fd);  /* NULL: connected */
 bool sock_wait_connected(int fd, int ms); /* blocks; only before a loop runs */
 bool sock_is_stale(int fd); /* an idle connection that has seen EOF, an error, or stray bytes */
 void sock_close(int fd);    /* -1 is fine */
-void sock_linger_reset(int fd);
 
 /* A pair of connected SOCK_SEQPACKET sockets: each write is one message, whole. */
 bool sock_pair(int pair[2]);

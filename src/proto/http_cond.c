@@ -47,7 +47,8 @@ static bool range_read(struct slice v, uint64_t size, uint64_t *from, uint64_t *
 		return false;
 	a = slice_make(v.p, (size_t)(dash - v.p));
 	b = slice_from(v, a.n + 1);
-	if ((a.n > 0 && !fmt_parse_u64(a, &x)) || (b.n > 0 && !fmt_parse_u64(b, &y)) || a.n + b.n == 0)
+	if ((a.n > 0 && !fmt_parse_u64(a, &x)) || (b.n > 0 && !fmt_parse_u64(b, &y)) ||
+	    a.n + b.n == 0)
 		return false;
 	if (a.n == 0) { /* the last y bytes */
 		*from = y < size ? size - y : 0;
@@ -61,7 +62,8 @@ static bool range_read(struct slice v, uint64_t size, uint64_t *from, uint64_t *
 	return true;
 }
 
-enum http_part http_part_of(const struct http_head *h, struct slice etag, uint64_t size, uint64_t *from, uint64_t *to)
+enum http_part http_part_of(const struct http_head *h, struct slice etag, uint64_t size,
+			    uint64_t *from, uint64_t *to)
 {
 	const struct http_field *none_match = http_field_find(h, SLICE("If-None-Match"));
 	const struct http_field *range = http_field_find(h, SLICE("Range"));
@@ -71,7 +73,8 @@ enum http_part http_part_of(const struct http_head *h, struct slice etag, uint64
 	*to = size;
 	if (none_match != NULL && http_etag_listed(none_match->value, etag))
 		return HTTP_PART_NOT_MODIFIED;
-	if (h->method != HTTP_GET || range == NULL || (if_range != NULL && !slice_eq(if_range->value, etag)))
+	if (h->method != HTTP_GET || range == NULL ||
+	    (if_range != NULL && !slice_eq(if_range->value, etag)))
 		return HTTP_PART_ALL;
 	if (!range_read(range->value, size, from, to)) {
 		*from = 0;

@@ -15,7 +15,8 @@ enum http_part {
 /* What a GET or HEAD of a representation with this strong ETag (quotes included) and size gets.
  * On SOME [*from, *to) is the range. A list of ranges, another unit, or a malformed Range is
  * ignored (RFC 9110, 14.2); If-Range must name the ETag. */
-enum http_part http_part_of(const struct http_head *, struct slice etag, uint64_t size, uint64_t *from, uint64_t *to);
+enum http_part http_part_of(const struct http_head *, struct slice etag, uint64_t size,
+			    uint64_t *from, uint64_t *to);
 
 /* Whether a list of entity tags names this one (weak comparison; "*" names all). */
 bool http_etag_listed(struct slice list, struct slice etag);

@@ -90,20 +90,22 @@ static inline bool is_hex(char c)
 	return is_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'f');
 }
 
+static inline bool is_escape(char c)
+{
+	return c == '"' || c == '\\' || c == '/' || c == 'b' || c == 'f' || c == 'n' || c == 'r' ||
+	       c == 't';
+}
+
 static const char *judge_escape(struct judge *j, const char *p)
 {
 	unsigned i;
 
 	if (++p == j->end)
 		return wrong(j, p, NULL);
-	switch (*p++) {
-	case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
-		return p;
-	case 'u':
-		break;
-	default:
+	if (is_escape(*p))
+		return p + 1;
+	if (*p++ != 'u')
 		return wrong(j, p - 1, "no such escape");
-	}
 	for (i = 0; i < 4; i++, p++)
 		if (p == j->end || !is_hex(*p))
 			return wrong(j, p, "\\u needs four hexadecimal digits");
@@ -189,10 +191,9 @@ static const char *judge_scalar(struct judge *j, const char *p)
 		return judge_word(j, p, "false");
 	case 'n':
 		return judge_word(j, p, "null");
-	case '-': case '0': case '1': case '2': case '3': case '4':
-	case '5': case '6': case '7': case '8': case '9':
-		return judge_number(j, p);
 	default:
+		if (*p == '-' || is_digit(*p))
+			return judge_number(j, p);
 		return wrong(j, p, "a value is expected");
 	}
 }
@@ -224,6 +225,8 @@ static const char *judge_open(struct judge *j, const char *p, bool *empty)
 	return *empty || !object ? p : judge_key(j, p);
 }
 
+static const char *const after_what[] = { "a comma or ] is expected", "a comma or } is expected" };
+
 /* What may follow a value: closers, as many as fit, then a comma (and a key). */
 static const char *judge_after(struct judge *j, const char *p)
 {
@@ -236,7 +239,7 @@ static const char *judge_after(struct judge *j, const char *p)
 		if (*p == ',')
 			return object ? judge_key(j, p + 1) : p + 1;
 		if (*p != (object ? '}' : ']'))
-			return wrong(j, p, object ? "a comma or } is expected" : "a comma or ] is expected");
+			return wrong(j, p, after_what[object]);
 		p++;
 		j->objects >>= 1;
 		j->depth--;
@@ -442,7 +445,9 @@ struct json_tree *json_tree_make(struct arena *a, struct json_value checked)
 		return t;
 	}
 	jsmn_init(&parser);
-	return jsmn_parse(&parser, checked.raw.p, checked.raw.n, t->tokens, t->count) == n ? t : NULL;
+	if (jsmn_parse(&parser, checked.raw.p, checked.raw.n, t->tokens, t->count) != n)
+		return NULL;
+	return t;
 }
 
 static bool is_key(const struct json_tree *t, unsigned node)
@@ -472,7 +477,8 @@ unsigned json_tree_next(const struct json_tree *t, unsigned node)
 		next++;
 	if (next == t->count)
 		return 0;
-	if (is_key(t, (unsigned)parent)) /* ours is a key's value; what follows is a key, or no sibling */
+	/* When ours is a key's value, what follows is the next key, or no sibling. */
+	if (is_key(t, (unsigned)parent))
 		return t->tokens[next].parent == t->tokens[parent].parent ? next + 1 : 0;
 	return t->tokens[next].parent == parent ? next : 0;
 }

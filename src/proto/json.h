@@ -11,7 +11,16 @@
 
 enum { JSON_DEPTH_MAX = 64 };
 
-enum json_type { JSON_NONE, JSON_NULL, JSON_TRUE, JSON_FALSE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_type {
+	JSON_NONE,
+	JSON_NULL,
+	JSON_TRUE,
+	JSON_FALSE,
+	JSON_NUMBER,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT
+};
 
 struct json_value {
 	enum json_type type;
@@ -19,7 +28,7 @@ struct json_value {
 };
 
 struct json_error {
-	size_t offset;   /* of the first byte that is wrong; the text's length when it ends too soon */
+	size_t offset; /* of the first byte that is wrong; the text's length when it ends too soon */
 	const char *why; /* a few words */
 };
 
@@ -34,8 +43,8 @@ struct json_walk {
 	bool object;
 };
 struct json_member {
-	struct slice key;        /* raw text between the quotes, escapes not undone */
-	struct slice whole;      /* from the key's opening quote to the value's last byte */
+	struct slice key;   /* raw text between the quotes, escapes not undone */
+	struct slice whole; /* from the key's opening quote to the value's last byte */
 	struct json_value value;
 };
 void json_walk_init(struct json_walk *, struct json_value container);
@@ -72,7 +81,8 @@ struct json_tree;
 struct json_tree *json_tree_make(struct arena *, struct json_value checked);
 /* Node 0 is the root. 0 = none for the other calls (the root is nobody's child). */
 unsigned json_tree_find(const struct json_tree *, unsigned object, struct slice key);
-unsigned json_tree_first(const struct json_tree *, unsigned container); /* first element, or first key's value */
+/* The first element, or the first key's value. */
+unsigned json_tree_first(const struct json_tree *, unsigned container);
 unsigned json_tree_next(const struct json_tree *, unsigned node);
 struct json_value json_tree_value(const struct json_tree *, unsigned node);
 

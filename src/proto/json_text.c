@@ -14,7 +14,8 @@ static unsigned hex_value(char c)
 
 static uint32_t hex4(const char *p)
 {
-	return hex_value(p[0]) << 12 | hex_value(p[1]) << 8 | hex_value(p[2]) << 4 | hex_value(p[3]);
+	return hex_value(p[0]) << 12 | hex_value(p[1]) << 8 | hex_value(p[2]) << 4 |
+	       hex_value(p[3]);
 }
 
 /* RFC 8259, 7: two \u escapes in a row may be one character's surrogate pair. A surrogate without

@@ -23,19 +23,21 @@ enum ollama_stream { OLLAMA_STREAM_UNSET, OLLAMA_STREAM_ON, OLLAMA_STREAM_OFF };
 
 struct ollama_request {
 	enum ollama_kind kind;
-	struct slice body;                 /* as it came */
-	struct json_value top;             /* the object in it */
-	bool origin_form;                  /* OLLAMA_CHAT with `prompt` a string */
-	struct json_value model;           /* JSON_NONE: absent, null or "" */
-	struct slice model_member;         /* text of a `"model":null` or `"model":""` member to replace; n == 0: none */
+	struct slice body;       /* as it came */
+	struct json_value top;   /* the object in it */
+	bool origin_form;        /* OLLAMA_CHAT with `prompt` a string */
+	struct json_value model; /* JSON_NONE: absent, null or "" */
+	/* Text of a `"model":null` or `"model":""` member to replace; n == 0: none. */
+	struct slice model_member;
 	enum ollama_stream stream;
 	struct json_value prompt, messages, conversation_id; /* origin form */
-	struct json_value keep_alive;      /* JSON_NONE: absent */
-	struct slice keep_alive_member;    /* to cut out, n == 0: none */
-	bool unload_only;                  /* only unloads: no messages/prompt, and keep_alive is 0 */
+	struct json_value keep_alive;                        /* JSON_NONE: absent */
+	struct slice keep_alive_member;                      /* to cut out, n == 0: none */
+	/* Only unloads: no messages or prompt, and keep_alive is 0. */
+	bool unload_only;
 	/* When reading failed: */
-	unsigned refuse;                   /* HTTP status, 400 */
-	struct slice error;                /* the text for `error`, in the arena */
+	unsigned refuse;    /* HTTP status, 400 */
+	struct slice error; /* the text for `error`, in the arena */
 };
 
 /* Judges and reads a request body (CONTRACT: JSON, the origin's form): broken JSON with the byte
@@ -43,7 +45,8 @@ struct ollama_request {
  * `unknown spelling "X" of "x"`, `Prompt is required`, `No JSON data provided` ({} and null for
  * OLLAMA_CHAT), wrong types naming the field. Keys are compared after unescaping and under Go's
  * folding (ASCII case, U+017F = s, U+212A = k). False: req->refuse and req->error say why. */
-bool ollama_request_read(enum ollama_kind, struct slice body, struct arena *, struct ollama_request *);
+bool ollama_request_read(enum ollama_kind, struct slice body, struct arena *,
+			 struct ollama_request *);
 
 /* What goes to Ollama, as slices to be sent one after the other: byte for byte the client's body,
  * but a missing model is added (`model` not empty: the plain name to put in), `model` replaced
@@ -51,14 +54,22 @@ bool ollama_request_read(enum ollama_kind, struct slice body, struct arena *, st
  * anew ({"model","messages":[...,{"role":"user","content":prompt}],"stream":true}).
  * Returns the number of parts, 0 when the arena is full. */
 size_t ollama_request_write(const struct ollama_request *, struct slice model, bool replace_model,
-			    bool cut_keep_alive, struct arena *, struct slice parts[OLLAMA_PARTS_MAX]);
+			    bool cut_keep_alive, struct arena *,
+			    struct slice parts[OLLAMA_PARTS_MAX]);
 
 /* One line of an NDJSON stream (or a whole reply), without its newline. */
-enum chat_event_type { CHAT_OTHER, CHAT_DELTA, CHAT_DONE, CHAT_ERROR, CHAT_BROKEN /* no JSON object */ };
+enum chat_event_type {
+	CHAT_OTHER,
+	CHAT_DELTA,
+	CHAT_DONE,
+	CHAT_ERROR,
+	CHAT_BROKEN /* no JSON object */
+};
 struct chat_event {
 	enum chat_event_type type;
-	struct slice content;       /* raw escaped text of message.content or response, to be joined as it is */
-	struct json_value error;    /* CHAT_ERROR: the string */
+	/* Raw escaped text of message.content or response, to be joined as it is. */
+	struct slice content;
+	struct json_value error;                /* CHAT_ERROR: the string */
 	uint64_t prompt_eval_count, eval_count; /* CHAT_DONE; 0 when absent */
 };
 void ollama_line_read(struct slice line, struct chat_event *);
@@ -77,8 +88,8 @@ bool ollama_name_eq(struct slice a, struct slice b);
  * quantization_level,capabilities}]}, null for what Ollama does not say. PARSE_MORE: `out` or the
  * arena has no room; PARSE_BAD: not such a reply.
  * `only` (may be empty) is a comma-separated list of models that clients may see. */
-enum parse ollama_models_write(struct slice tags_reply, struct slice default_model, struct slice only,
-			       struct arena *, struct buf *out);
+enum parse ollama_models_write(struct slice tags_reply, struct slice default_model,
+			       struct slice only, struct arena *, struct buf *out);
 /* Names in a /api/tags or /api/ps reply, as a comma-and-space separated list in `out` (cut at whole
  * names when full); returns their number, -1 when it is no such reply. */
 int ollama_names_list(struct slice reply, struct arena *, struct buf *out);

@@ -73,7 +73,8 @@ static bool is_empty(struct json_value object)
 
 /* Where the model goes. A keep_alive that has to go makes room for a model that has to come: then
  * there are no commas to think of (*cut is cleared). */
-static struct edit edit_model(const struct ollama_request *req, const struct model_text *t, bool *cut)
+static struct edit edit_model(const struct ollama_request *req, const struct model_text *t,
+			      bool *cut)
 {
 	struct slice start = { req->top.raw.p + 1, 0 };
 
@@ -96,7 +97,8 @@ static size_t put_part(struct slice *parts, size_t n, struct slice s)
 	return n + 1;
 }
 
-static size_t write_edited(struct slice body, const struct edit *edits, size_t count, struct slice *parts)
+static size_t write_edited(struct slice body, const struct edit *edits, size_t count,
+			   struct slice *parts)
 {
 	const char *p = body.p;
 	size_t i, n = 0;
@@ -110,7 +112,8 @@ static size_t write_edited(struct slice body, const struct edit *edits, size_t c
 }
 
 /* The earlier turns go on as they are, as they did in the original; each has been judged. */
-static size_t write_origin(const struct ollama_request *req, struct slice model, struct slice *parts)
+static size_t write_origin(const struct ollama_request *req, struct slice model,
+			   struct slice *parts)
 {
 	struct slice turns = { NULL, 0 };
 	size_t n = 0;
@@ -133,8 +136,9 @@ static size_t write_origin(const struct ollama_request *req, struct slice model,
 	return put_part(parts, n, SLICE("}],\"stream\":true}"));
 }
 
-size_t ollama_request_write(const struct ollama_request *req, struct slice model, bool replace_model,
-			    bool cut_keep_alive, struct arena *a, struct slice parts[OLLAMA_PARTS_MAX])
+size_t ollama_request_write(const struct ollama_request *req, struct slice model,
+			    bool replace_model, bool cut_keep_alive, struct arena *a,
+			    struct slice parts[OLLAMA_PARTS_MAX])
 {
 	bool put = model.n > 0 && (req->model.type == JSON_NONE || replace_model);
 	bool cut = cut_keep_alive && req->keep_alive_member.n > 0;

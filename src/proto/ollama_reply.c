@@ -93,7 +93,8 @@ static struct slice cut_last(struct slice *s, char c)
 }
 
 /* Ollama's types/model/name.go, ParseNameBare. A colon belongs to the tag only behind the last
- * slash (elsewhere it is a port's). False: a piece that was promised is empty. */
+ * slash (elsewhere it is a port's). False: a piece that was promised is empty, or
+ * there are too many. */
 static bool name_split(struct slice s, struct name *n)
 {
 	struct slice piece, before = s;
@@ -115,7 +116,8 @@ static bool name_split(struct slice s, struct name *n)
 		if (slice_starts(s, SLICE("https://")) || slice_starts(s, SLICE("http://")))
 			n->host = slice_from(s, s.p[4] == 's' ? 8 : 7);
 	}
-	return n->tag.n > 0 && n->model.n > 0 && n->space.n > 0 && n->host.n > 0;
+	return n->tag.n > 0 && n->model.n > 0 && n->space.n > 0 && n->host.n > 0 &&
+	       memchr(n->host.p, '/', n->host.n) == NULL;
 }
 
 static bool put_lower(struct buf *b, struct slice s)
@@ -273,7 +275,8 @@ static bool put_details(struct buf *b, const struct list *l, const struct json_t
 }
 
 /* Names, or details, of the allowed models, with commas; their number, -1 when there is no room. */
-static int put_list(struct buf *b, struct slice reply, struct slice only, struct arena *a, bool details)
+static int put_list(struct buf *b, struct slice reply, struct slice only, struct arena *a,
+		    bool details)
 {
 	struct list l;
 	int n = 0;
@@ -294,8 +297,8 @@ static int put_list(struct buf *b, struct slice reply, struct slice only, struct
 	return n;
 }
 
-enum parse ollama_models_write(struct slice tags_reply, struct slice default_model, struct slice only,
-			       struct arena *a, struct buf *out)
+enum parse ollama_models_write(struct slice tags_reply, struct slice default_model,
+			       struct slice only, struct arena *a, struct buf *out)
 {
 	size_t before = buf_len(out), used = a->used;
 	struct list l;
@@ -304,10 +307,12 @@ enum parse ollama_models_write(struct slice tags_reply, struct slice default_mod
 
 	if (!list_init(&l, tags_reply, a))
 		return PARSE_BAD;
-	ok = buf_put_str(out, "{\"models\":[") && (n = put_list(out, tags_reply, only, a, false)) >= 0 &&
+	ok = buf_put_str(out, "{\"models\":[") &&
+	     (n = put_list(out, tags_reply, only, a, false)) >= 0 &&
 	     buf_put_str(out, "],\"count\":") && fmt_u64(out, (uint64_t)n) &&
 	     buf_put_str(out, ",\"default\":") &&
-	     (default_model.n > 0 ? json_write_string(out, default_model) : buf_put_str(out, "null")) &&
+	     (default_model.n > 0 ? json_write_string(out, default_model)
+				  : buf_put_str(out, "null")) &&
 	     buf_put_str(out, ",\"details\":[") && put_list(out, tags_reply, only, a, true) >= 0 &&
 	     buf_put_str(out, "]}");
 	a->used = used;

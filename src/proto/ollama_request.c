@@ -19,14 +19,14 @@ enum field {
 	FIELD_KEEP_ALIVE,
 };
 
-#define CHAT (1u << OLLAMA_CHAT)
+#define CHAT     (1u << OLLAMA_CHAT)
 #define GENERATE (1u << OLLAMA_GENERATE)
-#define EMBED (1u << OLLAMA_EMBED)
-#define SHOW (1u << OLLAMA_SHOW)
-#define OPENAI (1u << OLLAMA_OPENAI)
-#define ADMIN (1u << OLLAMA_ADMIN)
-#define RUN (CHAT | GENERATE)
-#define ALL (RUN | EMBED | SHOW | OPENAI | ADMIN)
+#define EMBED    (1u << OLLAMA_EMBED)
+#define SHOW     (1u << OLLAMA_SHOW)
+#define OPENAI   (1u << OLLAMA_OPENAI)
+#define ADMIN    (1u << OLLAMA_ADMIN)
+#define RUN      (CHAT | GENERATE)
+#define ALL      (RUN | EMBED | SHOW | OPENAI | ADMIN)
 
 /* Ollama's api/types.go and openai/openai.go; prompt and conversation_id of a chat are the
  * original application's. */
@@ -89,8 +89,8 @@ static const struct known {
 struct reader {
 	struct ollama_request *req;
 	struct arena *arena;
-	struct json_value name;               /* OLLAMA_SHOW: `name` */
-	uint64_t seen[OLLAMA_KEYS_MAX];       /* hashes of the keys so far */
+	struct json_value name;         /* OLLAMA_SHOW: `name` */
+	uint64_t seen[OLLAMA_KEYS_MAX]; /* hashes of the keys so far */
 	unsigned keys;
 };
 
@@ -421,8 +421,10 @@ static bool is_unload(const struct ollama_request *req)
 	if (!is_zero(req->keep_alive))
 		return false;
 	if (req->kind == OLLAMA_CHAT)
-		return is_absent(req->prompt) && (is_absent(req->messages) || is_empty_array(req->messages));
-	return req->kind == OLLAMA_GENERATE && (is_absent(req->prompt) || is_empty_string(req->prompt));
+		return is_absent(req->prompt) &&
+		       (is_absent(req->messages) || is_empty_array(req->messages));
+	return req->kind == OLLAMA_GENERATE &&
+	       (is_absent(req->prompt) || is_empty_string(req->prompt));
 }
 
 static bool read_members(struct reader *r)

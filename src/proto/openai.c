@@ -43,10 +43,12 @@ bool openai_error_write(struct buf *b, unsigned status, struct slice message)
 bool openai_error_event_write(struct buf *b, unsigned status, struct slice message, bool responses)
 {
 	/* Readers of /v1/responses choose by `type`, and want events numbered. */
-	const char *start = responses ? "event: error\ndata: {\"type\":\"error\",\"sequence_number\":0," :
-					"data: {";
+	const char *start =
+		responses ? "event: error\ndata: {\"type\":\"error\",\"sequence_number\":0,"
+			  : "data: {";
 	size_t before = buf_len(b);
 
-	return keep(b, before, buf_put_str(b, start) && put_error(b, status, message) &&
-		    buf_put_str(b, "\n\n"));
+	return keep(b, before,
+		    buf_put_str(b, start) && put_error(b, status, message) &&
+			    buf_put_str(b, "\n\n"));
 }

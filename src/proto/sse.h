@@ -9,12 +9,13 @@
 
 /* What has been seen of an OpenAI-style stream so far. */
 struct sse_watch {
-	bool done;       /* `data: [DONE]`, or response.completed|incomplete|failed */
-	bool error;      /* an event with an `error` member, or `event: error` */
-	bool between;    /* the last byte ended an event (or none came yet): a comment or event may be put in */
-	uint8_t state;   /* private */
-	uint32_t kept;   /* private */
-	char line[512];  /* private: the start of the current line */
+	bool done;  /* `data: [DONE]`, or response.completed|incomplete|failed */
+	bool error; /* an event with an `error` member, or `event: error` */
+	/* The last byte ended an event (or none came yet): a comment or event may be put in. */
+	bool between;
+	uint8_t state;  /* private */
+	uint32_t kept;  /* private */
+	char line[512]; /* private: the start of the current line */
 };
 
 void sse_watch_init(struct sse_watch *);

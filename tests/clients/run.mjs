@@ -314,7 +314,7 @@ async function setUp(servers) {
 		servers.push(await Server.start(...args));
 		return servers.at(-1);
 	};
-	const sim = await start('sim', '--tokens-per-second', '2000');
+	const sim = await start('sim', '--tokens-per-second', '2000', '--first-token-delay', '0');
 	const slowSim = await start('sim', '--tokens-per-second', '20');
 	const gateway = await start('backend', '--ollama', sim.url);
 	const slowGateway = await start('backend', '--ollama', slowSim.url);
@@ -343,9 +343,10 @@ async function main() {
 	let failed = 0;
 	const judge = async (name, run) => {
 		try {
+			const began = Date.now();
 			await withTimeout(run());
 			passed++;
-			if (verbose) console.log(`ok   ${name}`);
+			if (verbose) console.log(`ok   ${name} (${(Date.now() - began) / 1000} s)`);
 		} catch (error) {
 			failed++;
 			console.log(`FAIL ${name}\n     ${String(error.stack ?? error).split('\n').slice(0, 12).join('\n     ')}`);

@@ -220,7 +220,8 @@ static void check_string(struct json_value v, struct arena *a)
 }
 
 /* Goes through a value by the walk and by the tree at once. */
-static void check_value(struct json_value v, const struct json_tree *t, unsigned node, struct arena *a)
+static void check_value(struct json_value v, const struct json_tree *t, unsigned node,
+			struct arena *a)
 {
 	struct json_value same = json_tree_value(t, node), alone;
 	const char *end = v.raw.p + 1;
@@ -244,7 +245,9 @@ static void check_value(struct json_value v, const struct json_tree *t, unsigned
 		MUST((v.type == JSON_OBJECT) == (m.key.p != NULL));
 		if (m.key.p != NULL) {
 			MUST(inside(m.key, m.whole));
-			check_string((struct json_value){ JSON_STRING, { m.key.p - 1, m.key.n + 2 } }, a);
+			check_string(
+				(struct json_value){ JSON_STRING, { m.key.p - 1, m.key.n + 2 } },
+				a);
 		}
 		check_value(m.value, t, node, a);
 		node = json_tree_next(t, node);

@@ -23,7 +23,8 @@ static struct slice join(const struct slice *parts, size_t n)
 
 static void check_origin(const struct ollama_request *req, struct json_value out)
 {
-	struct json_value messages = json_find(out, SLICE("messages")), last = { JSON_NONE, { NULL, 0 } };
+	struct json_value messages = json_find(out, SLICE("messages")),
+			  last = { JSON_NONE, { NULL, 0 } };
 	struct json_member m;
 	struct json_walk w;
 
@@ -34,13 +35,15 @@ static void check_origin(const struct ollama_request *req, struct json_value out
 	MUST(slice_eq(last.raw, req->prompt.raw));
 }
 
-static void check_model(const struct ollama_request *req, struct json_value out, struct slice model, bool replace)
+static void check_model(const struct ollama_request *req, struct json_value out, struct slice model,
+			bool replace)
 {
 	struct json_value got = json_find(out, SLICE("model"));
 
 	if (req->kind == OLLAMA_ADMIN)
 		return;
-	if (req->kind == OLLAMA_SHOW && req->model.type == JSON_STRING && !slice_eq(got.raw, req->model.raw))
+	if (req->kind == OLLAMA_SHOW && req->model.type == JSON_STRING &&
+	    !slice_eq(got.raw, req->model.raw))
 		got = json_find(out, SLICE("name"));
 	if (model.n > 0 && (replace || req->model.type == JSON_NONE))
 		MUST(json_string_is(got, model) || req->kind == OLLAMA_SHOW);
@@ -48,14 +51,16 @@ static void check_model(const struct ollama_request *req, struct json_value out,
 		MUST(slice_eq(got.raw, req->model.raw));
 }
 
-static void check_write(const struct ollama_request *req, struct slice model, bool replace, bool cut, struct arena *a)
+static void check_write(const struct ollama_request *req, struct slice model, bool replace,
+			bool cut, struct arena *a)
 {
 	struct slice parts[OLLAMA_PARTS_MAX], out;
 	struct ollama_request again;
 	struct json_value top;
 	struct json_error err;
 	size_t n = ollama_request_write(req, model, replace, cut, a, parts);
-	bool known = req->kind == OLLAMA_CHAT || req->kind == OLLAMA_GENERATE || req->kind == OLLAMA_EMBED;
+	bool known = req->kind == OLLAMA_CHAT || req->kind == OLLAMA_GENERATE ||
+		     req->kind == OLLAMA_EMBED;
 
 	MUST(n <= OLLAMA_PARTS_MAX);
 	if (n == 0)
@@ -67,7 +72,8 @@ static void check_write(const struct ollama_request *req, struct slice model, bo
 	check_model(req, top, model, replace);
 	if (cut && known)
 		MUST(json_find(top, SLICE("keep_alive")).type == JSON_NONE);
-	if (!cut && !req->origin_form && !replace && (model.n == 0 || req->model.type == JSON_STRING))
+	if (!cut && !req->origin_form && !replace &&
+	    (model.n == 0 || req->model.type == JSON_STRING))
 		MUST(slice_eq(out, req->body));
 	/* What we pass on we would also take. */
 	if (top.raw.n > 2 || req->kind != OLLAMA_CHAT)

@@ -11,42 +11,151 @@ static char memory[1 << 20];
 
 /* --- The judge ---------------------------------------------------------------------------------- */
 
+/* clang-format off: a row is a case */
 static const struct slice good[] = {
 	/* RFC 8259, 3: any value may be the whole text */
-	T("null"), T("true"), T("false"), T("0"), T("\"\""), T("[]"), T("{}"), T("\"a\""), T("-1"),
-	T(" \t\r\n null \t\r\n "), T("\n1"), T("1\n"), T("\r[\r]\r"), T("\t{\t}\t"),
+	T("null"),
+	T("true"),
+	T("false"),
+	T("0"),
+	T("\"\""),
+	T("[]"),
+	T("{}"),
+	T("\"a\""),
+	T("-1"),
+	T(" \t\r\n null \t\r\n "),
+	T("\n1"),
+	T("1\n"),
+	T("\r[\r]\r"),
+	T("\t{\t}\t"),
 	/* 4 and 5: objects and arrays */
-	T("[1]"), T("[1,2]"), T("[ 1 , 2 ]"), T("[[]]"), T("[[],[]]"), T("[{}]"), T("[{},[],\"\",0,null]"),
-	T("{\"a\":1}"), T("{\"a\":1,\"b\":2}"), T("{ \"a\" : 1 , \"b\" : [ ] }"), T("{\"a\":{}}"),
-	T("{\"\":0}"), T("{\"a\":1,\"a\":1}"), T("{\"a\":1,\"a\":2}"), T("{\"a\":{\"b\":{\"c\":[{}]}}}"),
-	T("[\n]"), T("{\n}"), T("[true,false,null]"), T("[[[[[[]]]]]]"), T("[null,null]"),
-	T("{\"a\":[],\"b\":{},\"c\":[[],{}]}"), T("[{\"a\":[{\"b\":[]}]}]"), T("{\"\\u0000\":1}"),
-	T("[[1],2]"), T("[[[1]],[2,[3]],4]"), T("{\"a\":{\"b\":1},\"c\":2}"), T("{\"a\":[1,{\"b\":[2]}],\"c\":[3]}"),
+	T("[1]"),
+	T("[1,2]"),
+	T("[ 1 , 2 ]"),
+	T("[[]]"),
+	T("[[],[]]"),
+	T("[{}]"),
+	T("[{},[],\"\",0,null]"),
+	T("{\"a\":1}"),
+	T("{\"a\":1,\"b\":2}"),
+	T("{ \"a\" : 1 , \"b\" : [ ] }"),
+	T("{\"a\":{}}"),
+	T("{\"\":0}"),
+	T("{\"a\":1,\"a\":1}"),
+	T("{\"a\":1,\"a\":2}"),
+	T("{\"a\":{\"b\":{\"c\":[{}]}}}"),
+	T("[\n]"),
+	T("{\n}"),
+	T("[true,false,null]"),
+	T("[[[[[[]]]]]]"),
+	T("[null,null]"),
+	T("{\"a\":[],\"b\":{},\"c\":[[],{}]}"),
+	T("[{\"a\":[{\"b\":[]}]}]"),
+	T("{\"\\u0000\":1}"),
+	T("[[1],2]"),
+	T("[[[1]],[2,[3]],4]"),
+	T("{\"a\":{\"b\":1},\"c\":2}"),
+	T("{\"a\":[1,{\"b\":[2]}],\"c\":[3]}"),
 	/* 6: numbers */
-	T("[0,1,2,3,4,5,6,7,8,9]"), T("-0"), T("0.0"), T("-0.0"), T("0e0"), T("0E0"), T("0e+0"), T("0e-0"), T("1e1"), T("1E+1"),
-	T("1e-1"), T("10"), T("100"), T("1.5"), T("1.50"), T("1.0e10"), T("-1.25E-3"), T("123456789"),
-	T("0.1"), T("0e1"), T("0.0e00"), T("1e00012"), T("9007199254740993"), T("-9223372036854775809"),
-	T("1e999999999"), T("-1e-999999999"), T("1000000000000000000000000000000000000000000000000000"),
-	T("0.0000000000000000000000000000000000000000000000000000001"), T("[1,2.5,-3e4]"), T("[-0]"),
-	T("{\"a\":-0.5e+1}"), T("[0]"), T("[0,0]"), T("[1e1]"), T("[1E1]"), T("[20e1 ]"),
+	T("[0,1,2,3,4,5,6,7,8,9]"),
+	T("-0"),
+	T("0.0"),
+	T("-0.0"),
+	T("0e0"),
+	T("0E0"),
+	T("0e+0"),
+	T("0e-0"),
+	T("1e1"),
+	T("1E+1"),
+	T("1e-1"),
+	T("10"),
+	T("100"),
+	T("1.5"),
+	T("1.50"),
+	T("1.0e10"),
+	T("-1.25E-3"),
+	T("123456789"),
+	T("0.1"),
+	T("0e1"),
+	T("0.0e00"),
+	T("1e00012"),
+	T("9007199254740993"),
+	T("-9223372036854775809"),
+	T("1e999999999"),
+	T("-1e-999999999"),
+	T("1000000000000000000000000000000000000000000000000000"),
+	T("0.0000000000000000000000000000000000000000000000000000001"),
+	T("[1,2.5,-3e4]"),
+	T("[-0]"),
+	T("{\"a\":-0.5e+1}"),
+	T("[0]"),
+	T("[0,0]"),
+	T("[1e1]"),
+	T("[1E1]"),
+	T("[20e1 ]"),
 	/* 7: strings */
-	T("\"\\\"\""), T("\"\\\\\""), T("\"\\/\""), T("\"/\""), T("\"\\b\\f\\n\\r\\t\""), T("\"\\u0041\""),
-	T("\"\\u00e9\""), T("\"\\u00E9\""), T("\"\\uABCD\""), T("\"\\uabcd\""), T("\"\\u0000\""),
-	T("\"\\ud83d\\ude00\""), T("\"\\ud800\""), T("\"\\udc00\""), T("\"\\ude00\\ud83d\""),
-	T("\"\\ud800\\n\""), T("\"\\ud800\\ud800\\udc00\""), T("\"\\uDBFF\\uDFFF\""), T("\"\\uFFFE\""),
-	T("\"\x7f\""), T("\" \""), T("\"'\""), T("\"{}[]:,\""), T("\"\\\\\\\\\""), T("\"\\\\\\\"\""),
-	T("\"a\\u0061a\""), T("\"// no comment /* here */\""), T("\"01234567\""), T("\"0123456\\n\""),
-	T("\"01234567\\\\\""), T("\"0123456789abcdef\\t0123456789abcdef\""), T("\"\\u0022\""),
+	T("\"\\\"\""),
+	T("\"\\\\\""),
+	T("\"\\/\""),
+	T("\"/\""),
+	T("\"\\b\\f\\n\\r\\t\""),
+	T("\"\\u0041\""),
+	T("\"\\u00e9\""),
+	T("\"\\u00E9\""),
+	T("\"\\uABCD\""),
+	T("\"\\uabcd\""),
+	T("\"\\u0000\""),
+	T("\"\\ud83d\\ude00\""),
+	T("\"\\ud800\""),
+	T("\"\\udc00\""),
+	T("\"\\ude00\\ud83d\""),
+	T("\"\\ud800\\n\""),
+	T("\"\\ud800\\ud800\\udc00\""),
+	T("\"\\uDBFF\\uDFFF\""),
+	T("\"\\uFFFE\""),
+	T("\"\x7f\""),
+	T("\" \""),
+	T("\"'\""),
+	T("\"{}[]:,\""),
+	T("\"\\\\\\\\\""),
+	T("\"\\\\\\\"\""),
+	T("\"a\\u0061a\""),
+	T("\"// no comment /* here */\""),
+	T("\"01234567\""),
+	T("\"0123456\\n\""),
+	T("\"01234567\\\\\""),
+	T("\"0123456789abcdef\\t0123456789abcdef\""),
+	T("\"\\u0022\""),
 	/* 8.1: UTF-8, from the first to the last of every length (Unicode, table 3-7) */
-	T("\"\xc2\x80\""), T("\"\xdf\xbf\""), T("\"\xe0\xa0\x80\""), T("\"\xe0\xbf\xbf\""),
-	T("\"\xe1\x80\x80\""), T("\"\xec\xbf\xbf\""), T("\"\xed\x80\x80\""), T("\"\xed\x9f\xbf\""),
-	T("\"\xee\x80\x80\""), T("\"\xef\xbf\xbf\""), T("\"\xf0\x90\x80\x80\""), T("\"\xf0\xbf\xbf\xbf\""),
-	T("\"\xf1\x80\x80\x80\""), T("\"\xf3\xbf\xbf\xbf\""), T("\"\xf4\x80\x80\x80\""),
-	T("\"\xf4\x8f\xbf\xbf\""), T("\"\xef\xbb\xbf\""), T("\"\xe2\x80\xa8\""), T("\"\xe2\x80\xa9\""),
-	T("\"\xe4\xb8\xad\xe6\x96\x87 and back\""), T("{\"\xc3\xa9\":\"\xf0\x9f\x98\x80\"}"),
-	T("\"1234567\xc3\xa9\""), T("\"12345678\xc3\xa9\""), T("\"123456\xc3\xa9""8\""),
+	T("\"\xc2\x80\""),
+	T("\"\xdf\xbf\""),
+	T("\"\xe0\xa0\x80\""),
+	T("\"\xe0\xbf\xbf\""),
+	T("\"\xe1\x80\x80\""),
+	T("\"\xec\xbf\xbf\""),
+	T("\"\xed\x80\x80\""),
+	T("\"\xed\x9f\xbf\""),
+	T("\"\xee\x80\x80\""),
+	T("\"\xef\xbf\xbf\""),
+	T("\"\xf0\x90\x80\x80\""),
+	T("\"\xf0\xbf\xbf\xbf\""),
+	T("\"\xf1\x80\x80\x80\""),
+	T("\"\xf3\xbf\xbf\xbf\""),
+	T("\"\xf4\x80\x80\x80\""),
+	T("\"\xf4\x8f\xbf\xbf\""),
+	T("\"\xef\xbb\xbf\""),
+	T("\"\xe2\x80\xa8\""),
+	T("\"\xe2\x80\xa9\""),
+	T("\"\xe4\xb8\xad\xe6\x96\x87 and back\""),
+	T("{\"\xc3\xa9\":\"\xf0\x9f\x98\x80\"}"),
+	T("\"1234567\xc3\xa9\""),
+	T("\"12345678\xc3\xa9\""),
+	T("\"123456\xc3\xa9"
+	  "8\""),
 };
+/* clang-format on */
 
+/* clang-format off: a row is a case */
 static const struct {
 	struct slice text;
 	size_t offset;
@@ -149,12 +258,18 @@ static const struct {
 	{ T("\v1"), 0, "a value is expected" },
 	{ T("1\f"), 1, "something follows the value" },
 	{ T("[\f]"), 1, "a value is expected" },
-	{ T("\xc2\xa0""1"), 0, "a value is expected" },
+	{ T("\xc2\xa0"
+	    "1"),
+	  0, "a value is expected" },
 	{ T("1\xc2\xa0"), 1, "something follows the value" },
 	{ T("[\xe2\x81\xa0]"), 1, "a value is expected" },
-	{ T("\xe2\x80\xa8""1"), 0, "a value is expected" },
+	{ T("\xe2\x80\xa8"
+	    "1"),
+	  0, "a value is expected" },
 	{ T("1\xc2\x85"), 1, "something follows the value" },
-	{ T("[1,\x1f""2]"), 3, "a value is expected" },
+	{ T("[1,\x1f"
+	    "2]"),
+	  3, "a value is expected" },
 	/* commas, colons and brackets in wrong places */
 	{ T("[,]"), 1, "a value is expected" },
 	{ T("[,1]"), 1, "a value is expected" },
@@ -256,7 +371,9 @@ static const struct {
 	{ T("\"\xe4\xb8"), 1, "not UTF-8" },
 	{ T("\"\xf0\x9f\x98"), 1, "not UTF-8" },
 	{ T("\"\xc3\xa9\xc3\""), 3, "not UTF-8" },
-	{ T("\"12345678\xe9""0\""), 9, "not UTF-8" },
+	{ T("\"12345678\xe9"
+	    "0\""),
+	  9, "not UTF-8" },
 	{ T("[\xe5]"), 1, "a value is expected" },
 	{ T("[1\xe5]"), 2, "a comma or ] is expected" },
 	{ T("{\"\xe9\":0}"), 2, "not UTF-8" },
@@ -270,6 +387,7 @@ static const struct {
 	{ T("[\0\"\0\"\0]\0"), 1, "a value is expected" },
 	{ T("\0[\0]"), 0, "a value is expected" },
 };
+/* clang-format on */
 
 static bool judge(struct slice text)
 {
@@ -281,7 +399,8 @@ static bool judge(struct slice text)
 
 static void test_good(void)
 {
-	FOR_ROWS(i, good) {
+	FOR_ROWS(i, good)
+	{
 		struct slice s = check_guard(good[i]);
 		struct json_value top = { JSON_NONE, { NULL, 0 } };
 		struct json_error err = { 0, "" };
@@ -290,7 +409,8 @@ static void test_good(void)
 		check_case("good %zu: %.*s", i, (int)s.n, s.p);
 		if (!CHECK(json_check(s, &top, &err)))
 			printf("\t%s at %zu\n", err.why, err.offset);
-		CHECK(top.type != JSON_NONE && top.raw.n > 0 && strchr(" \t\r\n", top.raw.p[0]) == NULL);
+		CHECK(top.type != JSON_NONE && top.raw.n > 0 &&
+		      strchr(" \t\r\n", top.raw.p[0]) == NULL);
 		/* Cut anywhere inside its value it is no text any more, except for numbers. */
 		end = (size_t)(top.raw.p - s.p) + top.raw.n;
 		for (n = 0; top.type != JSON_NUMBER && n < end; n++)
@@ -300,7 +420,8 @@ static void test_good(void)
 
 static void test_bad(void)
 {
-	FOR_ROWS(i, bad) {
+	FOR_ROWS(i, bad)
+	{
 		struct json_value top;
 		struct json_error err = { 0, "" };
 
@@ -361,30 +482,36 @@ static void test_depth(void)
 /* Every two-byte and (around the borders) three- and four-byte sequence, against the plain rule. */
 static void test_utf8(void)
 {
-	static const unsigned char border[] = { 0x00, 0x22, 0x7f, 0x80, 0x8f, 0x90, 0x9f,
-						0xa0, 0xbf, 0xc0, 0xe0, 0xff };
+	static const unsigned char border[] = { 0x00, 0x22, 0x7f, 0x80, 0x8f, 0x90,
+						0x9f, 0xa0, 0xbf, 0xc0, 0xe0, 0xff };
 	unsigned a, b, c, d, wrong = 0;
 
 	check_case("UTF-8");
 	for (a = 0x80; a < 0x100; a++) {
-		FOR_ROWS(i, border) {
-			FOR_ROWS(k, border) {
+		FOR_ROWS(i, border)
+		{
+			FOR_ROWS(k, border)
+			{
 				bool tails, valid;
-				char t[6] = { '"', (char)a, (char)border[i], (char)border[k], '"', '"' };
+				char t[6] = { '"', (char)a, (char)border[i], (char)border[k],
+					      '"', '"' };
 
 				b = border[i];
 				c = border[k];
 				tails = b >= 0x80 && b < 0xc0 && c >= 0x80 && c < 0xc0;
-				valid = a >= 0xe0 && a < 0xf0 && tails && !(a == 0xe0 && b < 0xa0) &&
-					!(a == 0xed && b > 0x9f);
-				valid = valid || (a >= 0xc2 && a < 0xe0 && b >= 0x80 && b < 0xc0 && c == 0x7f);
+				valid = a >= 0xe0 && a < 0xf0 && tails &&
+					!(a == 0xe0 && b < 0xa0) && !(a == 0xed && b > 0x9f);
+				valid = valid || (a >= 0xc2 && a < 0xe0 && b >= 0x80 && b < 0xc0 &&
+						  c == 0x7f);
 				wrong += valid != judge(slice_make(t, 5));
 				if (a >= 0xf0)
-					FOR_ROWS(m, border) {
+					FOR_ROWS(m, border)
+					{
 						d = border[m];
 						t[4] = (char)d;
-						valid = a < 0xf5 && tails && d >= 0x80 && d < 0xc0 &&
-							!(a == 0xf0 && b < 0x90) && !(a == 0xf4 && b > 0x8f);
+						valid = a < 0xf5 && tails && d >= 0x80 &&
+							d < 0xc0 && !(a == 0xf0 && b < 0x90) &&
+							!(a == 0xf4 && b > 0x8f);
 						wrong += valid != judge(slice_make(t, 6));
 					}
 			}
@@ -405,15 +532,16 @@ static void test_seams(void)
 	static const struct {
 		char c;
 		bool ok;
-	} bytes[] = { { 'x', true }, { 0x1f, false }, { 0x20, true }, { 0x7f, true }, { '!', true },
-		      { '#', true }, { '[', true }, { ']', true }, { (char)0x80, false }, { 0, false },
-		      { '"', false }, { '\\', false } };
+	} bytes[] = { { 'x', true },         { 0x1f, false }, { 0x20, true }, { 0x7f, true },
+		      { '!', true },         { '#', true },   { '[', true },  { ']', true },
+		      { (char)0x80, false }, { 0, false },    { '"', false }, { '\\', false } };
 	size_t n, at;
 
 	check_case("seams");
 	for (n = 1; n <= 40; n++)
 		for (at = 0; at < n; at++)
-			FOR_ROWS(i, bytes) {
+			FOR_ROWS(i, bytes)
+			{
 				char t[42] = "\"";
 
 				memset(t + 1, 'a', n);
@@ -437,6 +565,7 @@ static struct json_value parse(const char *text)
 	return top;
 }
 
+/* clang-format off: a row is a case */
 static const struct {
 	const char *text, *want;
 } walks[] = {
@@ -453,14 +582,17 @@ static const struct {
 	{ "{ \"a\" : 1 , \"b\":\"]}\" ,\"c\" :{\"d\":[1,2,{\"e\":\"\\\"\"}]}, \"\" : -0.5e+3 }",
 	  "a=1;b=\"]}\";c={\"d\":[1,2,{\"e\":\"\\\"\"}]};=-0.5e+3;" },
 	{ "{\"\\\"\\\\\":\"\\\\\"}", "\\\"\\\\=\"\\\\\";" },
-	{ "[\"\\\\\",\"\\\\\\\"\",\"12345678\\\"\"]", "=\"\\\\\";=\"\\\\\\\"\";=\"12345678\\\"\";" },
+	{ "[\"\\\\\",\"\\\\\\\"\",\"12345678\\\"\"]",
+	  "=\"\\\\\";=\"\\\\\\\"\";=\"12345678\\\"\";" },
 	{ "[[[]],[[\"[\"]]]", "=[[]];=[[\"[\"]];" },
 	{ "[1\n,2\t]", "=1;=2;" },
 };
+/* clang-format on */
 
 static void test_walk(void)
 {
-	FOR_ROWS(i, walks) {
+	FOR_ROWS(i, walks)
+	{
 		struct json_value v = parse(walks[i].text);
 		struct json_member m;
 		struct json_walk w;
@@ -486,9 +618,11 @@ static void test_walk(void)
 /* Text that never passed the judge is nobody's right to walk; even so no byte behind it is read. */
 static void test_walk_bounds(void)
 {
-	static const char *const texts[] = { "[", "[\"", "[\"]", "[\"\\", "[\"abc\\]", "[[1]", "[[", "[{\"a", "[1", "[a b" };
+	static const char *const texts[] = { "[",    "[\"", "[\"]",  "[\"\\", "[\"abc\\]",
+					     "[[1]", "[[",  "[{\"a", "[1",    "[a b" };
 
-	FOR_ROWS(i, texts) {
+	FOR_ROWS(i, texts)
+	{
 		struct json_value v = { JSON_ARRAY, check_guard_str(texts[i]) };
 		struct json_member m;
 		struct json_walk w;
@@ -502,19 +636,28 @@ static void test_walk_bounds(void)
 	}
 }
 
+/* clang-format off: a row is a case */
 static const struct {
 	const char *text, *key;
 	enum json_type type;
 	const char *raw;
 } finds[] = {
-	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "a", JSON_NUMBER, "1" },
-	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "b", JSON_ARRAY, "[2]" },
-	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "c", JSON_OBJECT, "{}" },
-	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "d", JSON_NULL, "null" },
-	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "e", JSON_TRUE, "true" },
-	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "f", JSON_FALSE, "false" },
-	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "g", JSON_STRING, "\"\"" },
-	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "h", JSON_NONE, "" },
+	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "a",
+	  JSON_NUMBER, "1" },
+	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "b",
+	  JSON_ARRAY, "[2]" },
+	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "c",
+	  JSON_OBJECT, "{}" },
+	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "d",
+	  JSON_NULL, "null" },
+	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "e",
+	  JSON_TRUE, "true" },
+	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "f",
+	  JSON_FALSE, "false" },
+	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "g",
+	  JSON_STRING, "\"\"" },
+	{ "{\"a\":1,\"b\":[2],\"c\":{},\"d\":null,\"e\":true,\"f\":false,\"g\":\"\"}", "h",
+	  JSON_NONE, "" },
 	{ "{\"a\":1,\"a\":2}", "a", JSON_NUMBER, "1" },
 	{ "{\"x\":{\"a\":1}}", "a", JSON_NONE, "" },
 	{ "{\"\\u0061\":1}", "a", JSON_NUMBER, "1" },
@@ -526,12 +669,15 @@ static const struct {
 	{ "[\"a\",1]", "a", JSON_NONE, "" },
 	{ "\"a\"", "a", JSON_NONE, "" },
 };
+/* clang-format on */
 
 /* The same by the walk and by the tree. */
 static void test_find(void)
 {
-	FOR_ROWS(i, finds) {
-		struct json_value v = parse(finds[i].text), found = json_find(v, slice_str(finds[i].key));
+	FOR_ROWS(i, finds)
+	{
+		struct json_value v = parse(finds[i].text),
+				  found = json_find(v, slice_str(finds[i].key));
 		struct json_tree *t;
 		struct arena a;
 		unsigned node;
@@ -578,7 +724,8 @@ static void test_tree(void)
 {
 	static char one[1 << 16], two[1 << 16], mem[1 << 16];
 
-	FOR_ROWS(i, good) {
+	FOR_ROWS(i, good)
+	{
 		struct json_tree *t;
 		struct json_value v;
 		struct json_error err;
@@ -606,6 +753,7 @@ static void test_tree(void)
 
 /* --- Strings and numbers ------------------------------------------------------------------------ */
 
+/* clang-format off: a row is a case */
 static const struct {
 	const char *text;
 	struct slice want;
@@ -615,7 +763,8 @@ static const struct {
 	{ "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", T("\"\\/\b\f\n\r\t") },
 	{ "\"\\u0041\\u00e9\\u4e2d\"", T("A\xc3\xa9\xe4\xb8\xad") },
 	{ "\"\\u0000\"", T("\0") },
-	{ "\"\\u007f\\u0080\\u07ff\\u0800\\uffff\"", T("\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf") },
+	{ "\"\\u007f\\u0080\\u07ff\\u0800\\uffff\"",
+	  T("\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf") },
 	{ "\"\\uD83D\\uDE00\"", T("\xf0\x9f\x98\x80") },
 	{ "\"\\ud83d\\ude00!\"", T("\xf0\x9f\x98\x80!") },
 	{ "\"\\ud800\\udc00\\udbff\\udfff\"", T("\xf0\x90\x80\x80\xf4\x8f\xbf\xbf") },
@@ -625,7 +774,8 @@ static const struct {
 	{ "\"\\ud800x\"", T("\xef\xbf\xbdx") },
 	{ "\"\\ud800xyzuvw\"", T("\xef\xbf\xbdxyzuvw") },
 	{ "\"\\ud800\\n12345\"", T("\xef\xbf\xbd\n12345") },
-	{ "\"\\ud800\\u0041\"", T("\xef\xbf\xbd""A") },
+	{ "\"\\ud800\\u0041\"", T("\xef\xbf\xbd"
+				  "A") },
 	{ "\"\\ud800\\ue000\"", T("\xef\xbf\xbd\xee\x80\x80") },
 	{ "\"\\ud800\\ud83d\\ude00\"", T("\xef\xbf\xbd\xf0\x9f\x98\x80") },
 	{ "\"\\ude00\\ud83d\"", T("\xef\xbf\xbd\xef\xbf\xbd") },
@@ -633,10 +783,12 @@ static const struct {
 	{ "\"\xc3\xa9\\n\xf0\x9f\x98\x80\"", T("\xc3\xa9\n\xf0\x9f\x98\x80") },
 	{ "\"\\\\u0041\"", T("\\u0041") },
 };
+/* clang-format on */
 
 static void test_strings(void)
 {
-	FOR_ROWS(i, strings) {
+	FOR_ROWS(i, strings)
+	{
 		struct json_value v = parse(strings[i].text);
 		struct slice got;
 		struct arena a;
@@ -698,7 +850,8 @@ static const struct {
 
 static void test_numbers(void)
 {
-	FOR_ROWS(i, numbers) {
+	FOR_ROWS(i, numbers)
+	{
 		uint64_t got = 77;
 
 		check_case("number %zu: %s", i, numbers[i].text);
@@ -709,6 +862,7 @@ static void test_numbers(void)
 
 /* --- The writer --------------------------------------------------------------------------------- */
 
+/* clang-format off: a row is a case */
 static const struct {
 	struct slice text;
 	const char *want;
@@ -720,7 +874,8 @@ static const struct {
 	{ T("\0\x01\x1f\x7f"), "\"\\u0000\\u0001\\u001f\x7f\"" },
 	{ T("a\nb\"c"), "\"a\\nb\\\"c\"" },
 	{ T("\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80"), "\"\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80\"" },
-	{ T("\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa"), "\"\xe2\x80\xa7\\u2028\\u2029\xe2\x80\xaa\"" },
+	{ T("\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa"),
+	  "\"\xe2\x80\xa7\\u2028\\u2029\xe2\x80\xaa\"" },
 	{ T("</script>"), "\"</script>\"" },
 	/* broken UTF-8: one U+FFFD for each byte that does not belong */
 	{ T("\x80"), "\"\xef\xbf\xbd\"" },
@@ -732,10 +887,12 @@ static const struct {
 	{ T("\xc0\xaf\""), "\"\xef\xbf\xbd\xef\xbf\xbd\\\"\"" },
 	{ T("\xf0\x9f\x98\n"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\\n\"" },
 };
+/* clang-format on */
 
 static void test_writer(void)
 {
-	FOR_ROWS(i, writes) {
+	FOR_ROWS(i, writes)
+	{
 		size_t want = strlen(writes[i].want), room;
 		struct json_value v;
 		struct json_error err;
@@ -790,7 +947,8 @@ static void test_round_trip(void)
 		text[n++] = 'z';
 		buf_init(&b, out, sizeof(out));
 		arena_init(&a, mem, sizeof(mem));
-		if (!json_write_string(&b, slice_make(text, n)) || !json_check(buf_view(&b), &v, &err)) {
+		if (!json_write_string(&b, slice_make(text, n)) ||
+		    !json_check(buf_view(&b), &v, &err)) {
 			wrong++;
 			continue;
 		}

@@ -5,24 +5,39 @@
 #include "proto/openai.h"
 #include "proto/sse.h"
 
+/* clang-format off: a row is a case */
 static const struct {
 	unsigned status;
 	const char *type;
 } types[] = {
-	{ 400, "invalid_request_error" }, { 401, "authentication_error" }, { 403, "invalid_request_error" },
-	{ 404, "not_found_error" },       { 405, "invalid_request_error" }, { 413, "invalid_request_error" },
-	{ 429, "rate_limit_error" },      { 500, "api_error" },             { 502, "api_error" },
-	{ 503, "api_error" },             { 504, "api_error" },
+	{ 400, "invalid_request_error" },
+	{ 401, "authentication_error" },
+	{ 403, "invalid_request_error" },
+	{ 404, "not_found_error" },
+	{ 405, "invalid_request_error" },
+	{ 413, "invalid_request_error" },
+	{ 429, "rate_limit_error" },
+	{ 500, "api_error" },
+	{ 502, "api_error" },
+	{ 503, "api_error" },
+	{ 504, "api_error" },
 };
+/* clang-format on */
 
+/* clang-format off: a row is a case */
 static const struct {
 	bool event, responses;
 	const char *before, *after;
 } forms[] = {
 	{ false, false, "{\"error\":{\"message\":\"no \\\"m\\\"\\n\",\"type\":\"", "" },
 	{ true, false, "data: {\"error\":{\"message\":\"no \\\"m\\\"\\n\",\"type\":\"", "\n\n" },
-	{ true, true, "event: error\ndata: {\"type\":\"error\",\"sequence_number\":0,\"error\":{\"message\":\"no \\\"m\\\"\\n\",\"type\":\"", "\n\n" },
+	{ true, true,
+	  "event: error\ndata: "
+	  "{\"type\":\"error\",\"sequence_number\":0,\"error\":{\"message\":\"no "
+	  "\\\"m\\\"\\n\",\"type\":\"",
+	  "\n\n" },
 };
+/* clang-format on */
 
 static bool write_form(struct buf *b, size_t form, unsigned status)
 {
@@ -38,9 +53,10 @@ int main(void)
 	char text[512], want[512];
 
 	FOR_ROWS(i, types)
-	FOR_ROWS(k, forms) {
-		int n = snprintf(want, sizeof(want), "%s%s\",\"param\":null,\"code\":null}}%s", forms[k].before,
-				 types[i].type, forms[k].after);
+	FOR_ROWS(k, forms)
+	{
+		int n = snprintf(want, sizeof(want), "%s%s\",\"param\":null,\"code\":null}}%s",
+				 forms[k].before, types[i].type, forms[k].after);
 		struct sse_watch w;
 		struct buf b;
 		int room;

@@ -11,7 +11,13 @@ static char memory[1 << 19], text[1 << 19];
 static const int64_t now = 1764000000123; /* 2025-11-24T16:00:00.123Z */
 
 static const struct sim_stats stats = {
-	.total_ns = 6, .load_ns = 5, .prompt_ns = 4, .eval_ns = 3, .prompt_count = 2, .eval_count = 1, .id = 7,
+	.total_ns = 6,
+	.load_ns = 5,
+	.prompt_ns = 4,
+	.eval_ns = 3,
+	.prompt_count = 2,
+	.eval_count = 1,
+	.id = 7,
 };
 
 static struct sim_library library(void)
@@ -41,8 +47,11 @@ static struct sim_request request(enum sim_kind kind, const char *body)
 /* s string, n number, b bool, 0 null, [shape of all elements], {key:shape ...} */
 static void put_shape(struct buf *b, struct json_value v)
 {
-	static const char letters[] = { [JSON_NULL] = '0', [JSON_TRUE] = 'b', [JSON_FALSE] = 'b',
-					[JSON_NUMBER] = 'n', [JSON_STRING] = 's' };
+	static const char letters[] = { [JSON_NULL] = '0',
+					[JSON_TRUE] = 'b',
+					[JSON_FALSE] = 'b',
+					[JSON_NUMBER] = 'n',
+					[JSON_STRING] = 's' };
 	struct json_member m;
 	struct json_walk w;
 	struct slice last = { NULL, 0 };
@@ -101,29 +110,30 @@ static struct slice member(struct slice json, const char *key)
 }
 
 /* Whether a writer that has no room leaves the buf as it was: call it with every size. */
-#define CHECK_ROOM(call)                                                      \
-	do {                                                                  \
-		struct buf *const out = &(struct buf){ 0 };                   \
-		size_t need, room;                                            \
-		buf_init(out, text, sizeof(text));                            \
-		CHECK(call);                                                  \
-		need = buf_len(out);                                          \
-		for (room = need > 300 ? need - 300 : 0; room < need; room++) { \
-			buf_init(out, text, room);                            \
-			CHECK(!(call) && buf_len(out) == 0);                  \
-		}                                                             \
-		buf_init(out, text, sizeof(text));                            \
-		(void)(call);                                                 \
-		written = buf_view(out);                                      \
+#define CHECK_ROOM(call)                                                                           \
+	do {                                                                                       \
+		struct buf *const out = &(struct buf){ 0 };                                        \
+		size_t need, room;                                                                 \
+		buf_init(out, text, sizeof(text));                                                 \
+		CHECK(call);                                                                       \
+		need = buf_len(out);                                                               \
+		for (room = need > 300 ? need - 300 : 0; room < need; room++) {                    \
+			buf_init(out, text, room);                                                 \
+			CHECK(!(call) && buf_len(out) == 0);                                       \
+		}                                                                                  \
+		buf_init(out, text, sizeof(text));                                                 \
+		(void)(call);                                                                      \
+		written = buf_view(out);                                                           \
 	} while (0)
 
 static struct slice written;
 
 /* --- Refusals ------------------------------------------------------------------------------------ */
 
-#define SIM "\"model\":\"ollachat-sim\""
+#define SIM  "\"model\":\"ollachat-sim\""
 #define USER "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
 
+/* clang-format off: a row is a case */
 static const struct {
 	enum sim_kind kind;
 	const char *body;
@@ -135,10 +145,14 @@ static const struct {
 	{ SIM_V1_CHAT, "", 400, "EOF" },
 	{ SIM_CHAT, "{\"model\"", 400, "unexpected EOF" },
 	{ SIM_CHAT, "{'model'}", 400, "invalid character ''' looking for beginning of value" },
-	{ SIM_CHAT, "[]", 400, "json: cannot unmarshal array into Go value of type api.ChatRequest" },
-	{ SIM_GENERATE, "\"a\"", 400, "json: cannot unmarshal string into Go value of type api.GenerateRequest" },
-	{ SIM_V1_CHAT, "1", 400, "json: cannot unmarshal number into Go value of type openai.ChatCompletionRequest" },
-	{ SIM_EMBED, "true", 400, "json: cannot unmarshal bool into Go value of type api.EmbedRequest" },
+	{ SIM_CHAT, "[]", 400,
+	  "json: cannot unmarshal array into Go value of type api.ChatRequest" },
+	{ SIM_GENERATE, "\"a\"", 400,
+	  "json: cannot unmarshal string into Go value of type api.GenerateRequest" },
+	{ SIM_V1_CHAT, "1", 400,
+	  "json: cannot unmarshal number into Go value of type openai.ChatCompletionRequest" },
+	{ SIM_EMBED, "true", 400,
+	  "json: cannot unmarshal bool into Go value of type api.EmbedRequest" },
 	{ SIM_CHAT, "null", 400, "model is required" },
 	{ SIM_CHAT, "{}", 400, "model is required" },
 	{ SIM_CHAT, "{\"model\":\"  \"}", 400, "model is required" },
@@ -156,59 +170,85 @@ static const struct {
 	{ SIM_PULL_REQUEST, "{\"model\":\"\xc3\xa9\"}", 400, "invalid model name" },
 	{ SIM_CHAT, "{\"model\":\"llama2\"}", 404, "model 'llama2' not found" },
 	{ SIM_V1_CHAT, "{\"model\":\"llama2\"," USER "}", 404, "model 'llama2' not found" },
-	{ SIM_GENERATE, "{\"model\":\"llama2\",\"prompt\":\"a\"}", 404, "model 'llama2' not found" },
+	{ SIM_GENERATE, "{\"model\":\"llama2\",\"prompt\":\"a\"}", 404,
+	  "model 'llama2' not found" },
 	{ SIM_SHOW, "{\"name\":\"llama2\"}", 404, "model 'llama2:latest' not found" },
-	{ SIM_EMBED, "{\"model\":\"llama2\",\"input\":\"a\"}", 404, "model \"llama2\" not found, try pulling it first" },
-	{ SIM_EMBEDDINGS, "{\"model\":\"llama2\"}", 404, "model \"llama2\" not found, try pulling it first" },
+	{ SIM_EMBED, "{\"model\":\"llama2\",\"input\":\"a\"}", 404,
+	  "model \"llama2\" not found, try pulling it first" },
+	{ SIM_EMBEDDINGS, "{\"model\":\"llama2\"}", 404,
+	  "model \"llama2\" not found, try pulling it first" },
 	{ SIM_V1_EMBEDDINGS, "{\"model\":\"llama2\",\"input\":\"a\"}", 404,
 	  "model \"llama2\" not found, try pulling it first" },
 	/* types */
-	{ SIM_CHAT, "{\"model\":5}", 400, "json: cannot unmarshal number into Go struct field ChatRequest.model of type string" },
-	{ SIM_SHOW, "{\"name\":{}}", 400, "json: cannot unmarshal object into Go struct field ShowRequest.name of type string" },
+	{ SIM_CHAT, "{\"model\":5}", 400,
+	  "json: cannot unmarshal number into Go struct field ChatRequest.model of type string" },
+	{ SIM_SHOW, "{\"name\":{}}", 400,
+	  "json: cannot unmarshal object into Go struct field ShowRequest.name of type string" },
 	{ SIM_CHAT, "{" SIM ",\"stream\":\"no\"}", 400,
 	  "json: cannot unmarshal string into Go struct field ChatRequest.stream of type bool" },
 	{ SIM_PULL_REQUEST, "{\"model\":\"a\",\"stream\":0}", 400,
 	  "json: cannot unmarshal number into Go struct field PullRequest.stream of type bool" },
 	{ SIM_CHAT, "{" SIM ",\"messages\":{}}", 400,
-	  "json: cannot unmarshal object into Go struct field ChatRequest.messages of type []api.Message" },
+	  "json: cannot unmarshal object into Go struct field ChatRequest.messages of type "
+	  "[]api.Message" },
 	{ SIM_CHAT, "{" SIM ",\"messages\":[\"a\"]}", 400,
-	  "json: cannot unmarshal string into Go struct field ChatRequest.messages of type api.Message" },
+	  "json: cannot unmarshal string into Go struct field ChatRequest.messages of type "
+	  "api.Message" },
 	{ SIM_CHAT, "{" SIM ",\"messages\":[{\"role\":1}]}", 400,
-	  "json: cannot unmarshal number into Go struct field ChatRequest.messages.role of type string" },
+	  "json: cannot unmarshal number into Go struct field ChatRequest.messages.role of type "
+	  "string" },
 	{ SIM_CHAT, "{" SIM ",\"messages\":[{\"content\":[]}]}", 400,
-	  "json: cannot unmarshal array into Go struct field ChatRequest.messages.content of type string" },
+	  "json: cannot unmarshal array into Go struct field ChatRequest.messages.content of type "
+	  "string" },
 	{ SIM_V1_CHAT, "{" SIM ",\"messages\":5}", 400,
-	  "json: cannot unmarshal number into Go struct field ChatCompletionRequest.messages of type []openai.Message" },
+	  "json: cannot unmarshal number into Go struct field ChatCompletionRequest.messages of "
+	  "type []openai.Message" },
 	{ SIM_GENERATE, "{" SIM ",\"prompt\":[\"a\"]}", 400,
-	  "json: cannot unmarshal array into Go struct field GenerateRequest.prompt of type string" },
+	  "json: cannot unmarshal array into Go struct field GenerateRequest.prompt of type "
+	  "string" },
 	{ SIM_V1_COMPLETIONS, "{" SIM ",\"prompt\":[\"a\"]}", 400,
-	  "json: cannot unmarshal array into Go struct field CompletionRequest.prompt of type string" },
+	  "json: cannot unmarshal array into Go struct field CompletionRequest.prompt of type "
+	  "string" },
 	{ SIM_EMBEDDINGS, "{" SIM ",\"prompt\":5}", 400,
-	  "json: cannot unmarshal number into Go struct field EmbeddingRequest.prompt of type string" },
+	  "json: cannot unmarshal number into Go struct field EmbeddingRequest.prompt of type "
+	  "string" },
 	{ SIM_EMBED, "{" SIM ",\"input\":\"a\",\"dimensions\":\"5\"}", 400,
-	  "json: cannot unmarshal string into Go struct field EmbedRequest.dimensions of type int" },
+	  "json: cannot unmarshal string into Go struct field EmbedRequest.dimensions of type "
+	  "int" },
 	{ SIM_CHAT, "{" SIM "," USER ",\"options\":[]}", 400,
-	  "json: cannot unmarshal array into Go struct field ChatRequest.options of type map[string]interface {}" },
+	  "json: cannot unmarshal array into Go struct field ChatRequest.options of type "
+	  "map[string]interface {}" },
 	/* values */
-	{ SIM_CHAT, "{" SIM "," USER ",\"options\":{\"num_ctx\":\"big\"}}", 500, "option \"num_ctx\" must be of type integer" },
+	{ SIM_CHAT, "{" SIM "," USER ",\"options\":{\"num_ctx\":\"big\"}}", 500,
+	  "option \"num_ctx\" must be of type integer" },
 	{ SIM_CHAT, "{" SIM "," USER ",\"options\":{\"unknown\":1,\"temperature\":true}}", 500,
 	  "option \"temperature\" must be of type float32" },
 	{ SIM_CHAT, "{" SIM "," USER ",\"think\":\"a lot\"}", 400,
-	  "invalid think value: \"a lot\" (must be \"high\", \"medium\", \"low\", \"max\", true, or false)" },
+	  "invalid think value: \"a lot\" (must be \"high\", \"medium\", \"low\", \"max\", true, "
+	  "or false)" },
 	{ SIM_CHAT, "{" SIM "," USER ",\"think\":1}", 400,
-	  "think must be a boolean or string (\"high\", \"medium\", \"low\", \"max\", true, or false)" },
+	  "think must be a boolean or string (\"high\", \"medium\", \"low\", \"max\", true, or "
+	  "false)" },
 	{ SIM_V1_CHAT, "{" SIM "," USER ",\"reasoning_effort\":\"huge\"}", 400,
-	  "invalid reasoning value: \"huge\" (must be \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\", \"ultra\", \"max\", or \"none\")" },
-	{ SIM_CHAT, "{" SIM "," USER ",\"top_logprobs\":21}", 400, "top_logprobs must be between 0 and 20" },
-	{ SIM_CHAT, "{" SIM "," USER ",\"top_logprobs\":-1}", 400, "top_logprobs must be between 0 and 20" },
+	  "invalid reasoning value: \"huge\" (must be \"minimal\", \"low\", \"medium\", \"high\", "
+	  "\"xhigh\", \"ultra\", \"max\", or \"none\")" },
+	{ SIM_CHAT, "{" SIM "," USER ",\"top_logprobs\":21}", 400,
+	  "top_logprobs must be between 0 and 20" },
+	{ SIM_CHAT, "{" SIM "," USER ",\"top_logprobs\":-1}", 400,
+	  "top_logprobs must be between 0 and 20" },
 	{ SIM_CHAT, "{" SIM "," USER ",\"top_logprobs\":\"1\"}", 400,
-	  "json: cannot unmarshal string into Go struct field ChatRequest.top_logprobs of type int" },
-	{ SIM_CHAT, "{" SIM "," USER ",\"keep_alive\":\"soon\"}", 400, "time: invalid duration \"soon\"" },
-	{ SIM_CHAT, "{" SIM "," USER ",\"keep_alive\":\"10\"}", 400, "time: invalid duration \"10\"" },
+	  "json: cannot unmarshal string into Go struct field ChatRequest.top_logprobs of type "
+	  "int" },
+	{ SIM_CHAT, "{" SIM "," USER ",\"keep_alive\":\"soon\"}", 400,
+	  "time: invalid duration \"soon\"" },
+	{ SIM_CHAT, "{" SIM "," USER ",\"keep_alive\":\"10\"}", 400,
+	  "time: invalid duration \"10\"" },
 	{ SIM_CHAT, "{" SIM "," USER ",\"keep_alive\":\"\"}", 400, "time: invalid duration \"\"" },
 	{ SIM_CHAT, "{" SIM "," USER ",\"keep_alive\":true}", 400, "Unsupported type: 'bool'" },
-	{ SIM_CHAT, "{" SIM "," USER ",\"keep_alive\":[]}", 400, "Unsupported type: '[]interface {}'" },
-	{ SIM_CHAT, "{" SIM "," USER ",\"keep_alive\":{}}", 400, "Unsupported type: 'map[string]interface {}'" },
+	{ SIM_CHAT, "{" SIM "," USER ",\"keep_alive\":[]}", 400,
+	  "Unsupported type: '[]interface {}'" },
+	{ SIM_CHAT, "{" SIM "," USER ",\"keep_alive\":{}}", 400,
+	  "Unsupported type: 'map[string]interface {}'" },
 	{ SIM_EMBED, "{" SIM ",\"input\":5}", 400, "invalid input type" },
 	{ SIM_EMBED, "{" SIM ",\"input\":[\"a\",5]}", 400, "invalid input type" },
 	{ SIM_V1_EMBEDDINGS, "{" SIM "}", 400, "invalid input" },
@@ -217,25 +257,35 @@ static const struct {
 	  "Invalid value for 'encoding_format' = hex. Supported values: ['float', 'base64']." },
 	{ SIM_V1_CHAT, "{" SIM "}", 400, "[] is too short - 'messages'" },
 	{ SIM_V1_CHAT, "{" SIM ",\"messages\":[]}", 400, "[] is too short - 'messages'" },
-	{ SIM_V1_CHAT, "{" SIM ",\"messages\":[{\"role\":\"user\"}]}", 400, "invalid message content type: <nil>" },
-	{ SIM_V1_CHAT, "{" SIM ",\"messages\":[{\"role\":\"user\",\"content\":5}]}", 400, "invalid message content type: float64" },
-	{ SIM_V1_CHAT, "{" SIM ",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"song\"}]}]}", 400, "invalid message format" },
-	{ SIM_V1_CHAT, "{" SIM ",\"messages\":[{\"role\":\"user\",\"content\":[\"text\"]}]}", 400, "invalid message format" },
+	{ SIM_V1_CHAT, "{" SIM ",\"messages\":[{\"role\":\"user\"}]}", 400,
+	  "invalid message content type: <nil>" },
+	{ SIM_V1_CHAT, "{" SIM ",\"messages\":[{\"role\":\"user\",\"content\":5}]}", 400,
+	  "invalid message content type: float64" },
+	{ SIM_V1_CHAT,
+	  "{" SIM ",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"song\"}]}]}", 400,
+	  "invalid message format" },
+	{ SIM_V1_CHAT, "{" SIM ",\"messages\":[{\"role\":\"user\",\"content\":[\"text\"]}]}", 400,
+	  "invalid message format" },
 	/* what a model cannot do */
 	{ SIM_CHAT, "{\"model\":\"ollachat-sim:plain\"," USER ",\"think\":true}", 400,
 	  "\"ollachat-sim:plain\" does not support thinking" },
 	{ SIM_CHAT, "{\"model\":\"Ollachat-Sim:plain\"," USER ",\"tools\":[{}]}", 400,
 	  "registry.ollama.ai/library/ollachat-sim:plain does not support tools" },
-	{ SIM_CHAT, "{\"model\":\"me/x:embed\"," USER "}", 400, "\"me/x:embed\" does not support chat" },
-	{ SIM_V1_CHAT, "{\"model\":\"me/x:embed\"," USER "}", 400, "\"me/x:embed\" does not support chat" },
-	{ SIM_GENERATE, "{\"model\":\"me/x:embed\",\"prompt\":\"a\"}", 400, "\"me/x:embed\" does not support generate" },
+	{ SIM_CHAT, "{\"model\":\"me/x:embed\"," USER "}", 400,
+	  "\"me/x:embed\" does not support chat" },
+	{ SIM_V1_CHAT, "{\"model\":\"me/x:embed\"," USER "}", 400,
+	  "\"me/x:embed\" does not support chat" },
+	{ SIM_GENERATE, "{\"model\":\"me/x:embed\",\"prompt\":\"a\"}", 400,
+	  "\"me/x:embed\" does not support generate" },
 	{ SIM_GENERATE, "{\"model\":\"me/x:embed\",\"prompt\":\"a\",\"think\":\"low\"}", 400,
 	  "\"me/x:embed\" does not support thinking" },
 };
+/* clang-format on */
 
 static void test_refused(void)
 {
-	FOR_ROWS(i, refused) {
+	FOR_ROWS(i, refused)
+	{
 		struct sim_request r = request(refused[i].kind, refused[i].body);
 		bool v1 = refused[i].kind >= SIM_V1_CHAT;
 
@@ -244,18 +294,23 @@ static void test_refused(void)
 		CHECK_U64(r.status, refused[i].status);
 		CHECK_STR(r.error, refused[i].error);
 		CHECK_ROOM(sim_error_write(out, r.kind, r.status, r.error));
-		check_shape(written, v1 ? "{error:{message:s type:s param:0 code:0}}" : "{error:s}");
+		check_shape(written,
+			    v1 ? "{error:{message:s type:s param:0 code:0}}" : "{error:s}");
 		arena_init(&arena, memory, 0);
-		sim_request_read(refused[i].kind, check_guard_str(refused[i].body), &lib, now, &arena, &r);
+		sim_request_read(refused[i].kind, check_guard_str(refused[i].body), &lib, now,
+				 &arena, &r);
 		CHECK(r.act == SIM_REFUSE);
 	}
 	check_case("error types");
 	CHECK_ROOM(sim_error_write(out, SIM_V1_CHAT, 400, SLICE("a<b")));
-	CHECK_STR(written, "{\"error\":{\"message\":\"a\\u003cb\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}");
+	CHECK_STR(written, "{\"error\":{\"message\":\"a\\u003cb\",\"type\":\"invalid_request_"
+			   "error\",\"param\":null,\"code\":null}}");
 	CHECK_ROOM(sim_error_write(out, SIM_V1_EMBEDDINGS, 404, SLICE("a")));
-	CHECK_STR(written, "{\"error\":{\"message\":\"a\",\"type\":\"not_found_error\",\"param\":null,\"code\":null}}");
+	CHECK_STR(written, "{\"error\":{\"message\":\"a\",\"type\":\"not_found_error\",\"param\":"
+			   "null,\"code\":null}}");
 	CHECK_ROOM(sim_error_write(out, SIM_V1_COMPLETIONS, 500, SLICE("a")));
-	CHECK_STR(written, "{\"error\":{\"message\":\"a\",\"type\":\"api_error\",\"param\":null,\"code\":null}}");
+	CHECK_STR(written, "{\"error\":{\"message\":\"a\",\"type\":\"api_error\",\"param\":null,"
+			   "\"code\":null}}");
 }
 
 /* --- What is read -------------------------------------------------------------------------------- */
@@ -265,31 +320,46 @@ static void test_read(void)
 	struct sim_request r;
 
 	check_case("read");
-	r = request(SIM_CHAT, "{" SIM ",\"messages\":[{\"role\":\"system\",\"content\":\"be kind\"},"
-			      "{\"role\":\"user\",\"content\":\"one\"},{\"role\":\"assistant\",\"content\":\"two\"},"
-			      "{\"role\":\"user\",\"content\":\"thr\\u00e9e\",\"images\":[\"QQ==\",\"QQ==\"]}],"
-			      "\"options\":{\"num_predict\":5,\"temperature\":0},\"think\":\"high\"}");
-	CHECK(r.act == SIM_ANSWER && r.stream && r.needs_model && !r.unload && r.think && r.think_set);
-	CHECK_STR(r.prompt, "thr\xc3\xa9" "e");
+	r = request(
+		SIM_CHAT,
+		"{" SIM ",\"messages\":[{\"role\":\"system\",\"content\":\"be kind\"},"
+		"{\"role\":\"user\",\"content\":\"one\"},{\"role\":\"assistant\",\"content\":"
+		"\"two\"},"
+		"{\"role\":\"user\",\"content\":\"thr\\u00e9e\",\"images\":[\"QQ==\",\"QQ==\"]}],"
+		"\"options\":{\"num_predict\":5,\"temperature\":0},\"think\":\"high\"}");
+	CHECK(r.act == SIM_ANSWER && r.stream && r.needs_model && !r.unload && r.think &&
+	      r.think_set);
+	CHECK_STR(r.prompt, "thr\xc3\xa9"
+			    "e");
 	CHECK_U64(r.turns, 2);
 	CHECK_U64(r.images, 2);
 	CHECK_U64(r.limit, 5);
 	CHECK_I64(r.keep_alive, 300000);
 	CHECK_I64(r.created, now);
 	CHECK(r.entry == &lib.models[0]);
-	r = request(SIM_CHAT, "{\"model\":\" Ollachat-SIM:latest \"," USER ",\"stream\":false,\"think\":false,\"format\":\"json\"}");
+	r = request(SIM_CHAT, "{\"model\":\" Ollachat-SIM:latest \"," USER
+			      ",\"stream\":false,\"think\":false,\"format\":\"json\"}");
 	CHECK(r.act == SIM_ANSWER && !r.stream && !r.think && r.think_set && r.json);
 	CHECK(r.entry == &lib.models[0]);
-	r = request(SIM_V1_CHAT, "{" SIM "," USER ",\"stream_options\":{\"include_usage\":true},\"max_tokens\":3,"
-				 "\"reasoning_effort\":\"xhigh\",\"response_format\":{\"type\":\"json_object\"}}");
-	CHECK(r.act == SIM_ANSWER && !r.stream && r.include_usage && r.limit == 3 && r.think && r.json);
-	r = request(SIM_V1_CHAT, "{" SIM "," USER ",\"reasoning\":{\"effort\":\"none\"},\"stream\":true}");
+	r = request(
+		SIM_V1_CHAT,
+		"{" SIM "," USER ",\"stream_options\":{\"include_usage\":true},\"max_tokens\":3,"
+		"\"reasoning_effort\":\"xhigh\",\"response_format\":{\"type\":\"json_object\"}}");
+	CHECK(r.act == SIM_ANSWER && !r.stream && r.include_usage && r.limit == 3 && r.think &&
+	      r.json);
+	r = request(SIM_V1_CHAT,
+		    "{" SIM "," USER ",\"reasoning\":{\"effort\":\"none\"},\"stream\":true}");
 	CHECK(r.act == SIM_ANSWER && r.stream && !r.think && r.think_set && !r.json);
-	r = request(SIM_V1_CHAT, "{" SIM ",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\\n\"},"
-				 "{\"type\":\"image_url\",\"image_url\":{}},{\"type\":\"text\",\"text\":\"b\"}]}]}");
+	r = request(
+		SIM_V1_CHAT,
+		"{" SIM ",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+		"\"text\":\"a\\n\"},"
+		"{\"type\":\"image_url\",\"image_url\":{}},{\"type\":\"text\",\"text\":\"b\"}]}]}");
 	CHECK_STR(r.prompt, "a\nb");
 	CHECK_U64(r.images, 1);
-	r = request(SIM_V1_CHAT, "{" SIM ",\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}]}");
+	r = request(SIM_V1_CHAT,
+		    "{" SIM
+		    ",\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}]}");
 	CHECK(r.act == SIM_ANSWER && r.prompt.n == 0);
 	r = request(SIM_PULL_REQUEST, "{\"name\":\"tiny\",\"stream\":false}");
 	CHECK(r.act == SIM_PULL && !r.stream && r.entry == NULL);
@@ -331,17 +401,22 @@ static void test_keep_alive(void)
 {
 	char body[128];
 
-	FOR_ROWS(i, keeps) {
+	FOR_ROWS(i, keeps)
+	{
 		struct sim_request r;
 
 		check_case("keep_alive %s", keeps[i].value);
 		snprintf(body, sizeof(body), "{" SIM ",\"keep_alive\":%s}", keeps[i].value);
 		r = request(SIM_CHAT, body);
-		CHECK(r.act == SIM_REPLY && r.unload == keeps[i].unload && r.needs_model == !keeps[i].unload);
+		CHECK(r.act == SIM_REPLY && r.unload == keeps[i].unload &&
+		      r.needs_model == !keeps[i].unload);
 		CHECK_I64(r.keep_alive, keeps[i].ms);
 		CHECK_ROOM(sim_reply_write(out, &r, now, &stats, &arena));
-		check_shape(written, "{model:s created_at:s message:{role:s content:s} done:b done_reason:s}");
-		CHECK_STR(member(written, "done_reason"), keeps[i].unload ? "\"unload\"" : "\"load\"");
+		check_shape(
+			written,
+			"{model:s created_at:s message:{role:s content:s} done:b done_reason:s}");
+		CHECK_STR(member(written, "done_reason"),
+			  keeps[i].unload ? "\"unload\"" : "\"load\"");
 		r = request(SIM_GENERATE, body);
 		CHECK(r.act == SIM_REPLY && r.unload == keeps[i].unload);
 		CHECK_ROOM(sim_reply_write(out, &r, now, &stats, &arena));
@@ -365,7 +440,8 @@ static struct sim_request chat(const char *prompt, const char *rest)
 {
 	char body[4096];
 
-	snprintf(body, sizeof(body), "{" SIM ",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]%s}", prompt, rest);
+	snprintf(body, sizeof(body),
+		 "{" SIM ",\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]%s}", prompt, rest);
 	return request(SIM_CHAT, body);
 }
 
@@ -419,7 +495,8 @@ static void test_answers(void)
 	struct sim_delta d;
 	char prompt[3001];
 
-	FOR_ROWS(i, answers) {
+	FOR_ROWS(i, answers)
+	{
 		check_case("answer to %s", answers[i].prompt);
 		r = chat(answers[i].prompt, "");
 		CHECK(sim_answer_make(&r, &arena, &a));
@@ -437,7 +514,8 @@ static void test_answers(void)
 	CHECK(sim_answer_make(&r, &arena, &a) && a.thinking.n > 0);
 	r = chat("please think", ",\"think\":false");
 	CHECK(sim_answer_make(&r, &arena, &a) && a.thinking.n == 0);
-	r = request(SIM_CHAT, "{\"model\":\"ollachat-sim:plain\",\"messages\":[{\"role\":\"user\",\"content\":\"think\"}]}");
+	r = request(SIM_CHAT, "{\"model\":\"ollachat-sim:plain\",\"messages\":[{\"role\":\"user\","
+			      "\"content\":\"think\"}]}");
 	CHECK(sim_answer_make(&r, &arena, &a) && a.thinking.n == 0);
 	check_case("limit");
 	r = chat("hi", ",\"options\":{\"num_predict\":3}");
@@ -468,43 +546,60 @@ struct shapes {
 	const char *body, *delta, *thinking, *end, *whole;
 };
 
-#define METRICS "total_duration:n load_duration:n prompt_eval_count:n prompt_eval_duration:n eval_count:n eval_duration:n"
+#define METRICS                                                                                    \
+	"total_duration:n load_duration:n prompt_eval_count:n prompt_eval_duration:n "             \
+	"eval_count:n eval_duration:n"
 #define V1_HEAD "id:s object:s created:n model:s system_fingerprint:s choices:"
-#define USAGE "usage:{prompt_tokens:n completion_tokens:n total_tokens:n}"
+#define USAGE   "usage:{prompt_tokens:n completion_tokens:n total_tokens:n}"
 
+/* clang-format off: a row is a case */
 static const struct shapes shapes[] = {
 	{ SIM_CHAT, "{" SIM "," USER ",\"think\":true}",
 	  "{model:s created_at:s message:{role:s content:s} done:b}",
 	  "{model:s created_at:s message:{role:s content:s thinking:s} done:b}",
 	  "{model:s created_at:s message:{role:s content:s} done:b done_reason:s " METRICS "}",
-	  "{model:s created_at:s message:{role:s content:s thinking:s} done:b done_reason:s " METRICS "}" },
+	  "{model:s created_at:s message:{role:s content:s thinking:s} done:b "
+	  "done_reason:s " METRICS "}" },
 	{ SIM_GENERATE, "{" SIM ",\"prompt\":\"a\",\"think\":true}",
 	  "{model:s created_at:s response:s done:b}",
 	  "{model:s created_at:s response:s thinking:s done:b}",
 	  "{model:s created_at:s response:s done:b done_reason:s context:[n] " METRICS "}",
-	  "{model:s created_at:s response:s thinking:s done:b done_reason:s context:[n] " METRICS "}" },
-	{ SIM_V1_CHAT, "{" SIM "," USER ",\"reasoning_effort\":\"low\",\"stream_options\":{\"include_usage\":true}}",
+	  "{model:s created_at:s response:s thinking:s done:b done_reason:s context:[n] " METRICS
+	  "}" },
+	{ SIM_V1_CHAT,
+	  "{" SIM "," USER
+	  ",\"reasoning_effort\":\"low\",\"stream_options\":{\"include_usage\":true}}",
 	  "{" V1_HEAD "[{index:n delta:{content:s} finish_reason:0}]}",
 	  "{" V1_HEAD "[{index:n delta:{role:s content:s reasoning:s} finish_reason:0}]}",
 	  "{" V1_HEAD "[{index:n delta:{} finish_reason:s}]}|{" V1_HEAD "[] " USAGE "}",
-	  "{" V1_HEAD "[{index:n message:{role:s content:s reasoning:s} finish_reason:s}] " USAGE "}" },
+	  "{" V1_HEAD "[{index:n message:{role:s content:s reasoning:s} finish_reason:s}] " USAGE
+	  "}" },
 	{ SIM_V1_CHAT, "{" SIM "," USER ",\"reasoning_effort\":\"low\"}",
 	  "{" V1_HEAD "[{index:n delta:{content:s} finish_reason:0}]}",
 	  "{" V1_HEAD "[{index:n delta:{role:s content:s reasoning:s} finish_reason:0}]}",
 	  "{" V1_HEAD "[{index:n delta:{} finish_reason:s}]}",
-	  "{" V1_HEAD "[{index:n message:{role:s content:s reasoning:s} finish_reason:s}] " USAGE "}" },
+	  "{" V1_HEAD "[{index:n message:{role:s content:s reasoning:s} finish_reason:s}] " USAGE
+	  "}" },
 	{ SIM_V1_COMPLETIONS, "{" SIM ",\"prompt\":\"think\"}",
-	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:0}] model:s system_fingerprint:s}",
-	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:0}] model:s system_fingerprint:s}",
-	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:s}] model:s system_fingerprint:s}",
+	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:0}] model:s "
+	  "system_fingerprint:s}",
+	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:0}] model:s "
+	  "system_fingerprint:s}",
+	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:s}] model:s "
+	  "system_fingerprint:s}",
 	  "{" V1_HEAD "[{text:s index:n finish_reason:s}] " USAGE "}" },
-	{ SIM_V1_COMPLETIONS, "{" SIM ",\"prompt\":\"think\",\"stream_options\":{\"include_usage\":true}}",
-	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:0}] model:s system_fingerprint:s " USAGE "}",
-	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:0}] model:s system_fingerprint:s " USAGE "}",
-	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:s}] model:s system_fingerprint:s " USAGE "}"
+	{ SIM_V1_COMPLETIONS,
+	  "{" SIM ",\"prompt\":\"think\",\"stream_options\":{\"include_usage\":true}}",
+	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:0}] model:s "
+	  "system_fingerprint:s " USAGE "}",
+	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:0}] model:s "
+	  "system_fingerprint:s " USAGE "}",
+	  "{id:s object:s created:n choices:[{text:s index:n finish_reason:s}] model:s "
+	  "system_fingerprint:s " USAGE "}"
 	  "|{id:s object:s created:n choices:[] model:s system_fingerprint:s " USAGE "}",
 	  "{" V1_HEAD "[{text:s index:n finish_reason:s}] " USAGE "}" },
 };
+/* clang-format on */
 
 /* Cuts the next line of NDJSON, or the next event's data. */
 static struct slice take_json(struct slice *stream, bool v1)
@@ -578,16 +673,24 @@ static void test_texts(void)
 
 	check_case("texts");
 	CHECK_ROOM(sim_delta_write(out, &r, now, &stats, &d));
-	CHECK_STR(written, "{\"model\":\"ollachat-sim\",\"created_at\":\"2025-11-24T16:00:00.123Z\",\"message\":"
-			   "{\"role\":\"assistant\",\"content\":\" \\u003cb\\u003e \\u0026\\n\"},\"done\":false}\n");
+	CHECK_STR(written, "{\"model\":\"ollachat-sim\",\"created_at\":\"2025-11-24T16:00:00."
+			   "123Z\",\"message\":"
+			   "{\"role\":\"assistant\",\"content\":\" \\u003cb\\u003e "
+			   "\\u0026\\n\"},\"done\":false}\n");
 	CHECK_ROOM(sim_end_write(out, &r, now, &none, &a));
-	CHECK_STR(written, "{\"model\":\"ollachat-sim\",\"created_at\":\"2025-11-24T16:00:00.123Z\",\"message\":"
-			   "{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n");
+	CHECK_STR(written, "{\"model\":\"ollachat-sim\",\"created_at\":\"2025-11-24T16:00:00."
+			   "123Z\",\"message\":"
+			   "{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_"
+			   "reason\":\"stop\"}\n");
 	r = request(SIM_V1_CHAT, "{" SIM "," USER "}");
 	CHECK_ROOM(sim_delta_write(out, &r, now, &stats, &d));
-	CHECK_STR(written, "data: {\"id\":\"chatcmpl-7\",\"object\":\"chat.completion.chunk\",\"created\":1764000000,"
-			   "\"model\":\"ollachat-sim\",\"system_fingerprint\":\"fp_ollama\",\"choices\":[{\"index\":0,\"delta\":"
-			   "{\"role\":\"assistant\",\"content\":\" \\u003cb\\u003e \\u0026\\n\"},\"finish_reason\":null}]}\n\n");
+	CHECK_STR(written, "data: "
+			   "{\"id\":\"chatcmpl-7\",\"object\":\"chat.completion.chunk\","
+			   "\"created\":1764000000,"
+			   "\"model\":\"ollachat-sim\",\"system_fingerprint\":\"fp_ollama\","
+			   "\"choices\":[{\"index\":0,\"delta\":"
+			   "{\"role\":\"assistant\",\"content\":\" \\u003cb\\u003e "
+			   "\\u0026\\n\"},\"finish_reason\":null}]}\n\n");
 	CHECK_STR(slice_str(sim_stream_type(SIM_CHAT)), "application/x-ndjson");
 	CHECK_STR(slice_str(sim_stream_type(SIM_V1_CHAT)), "text/event-stream");
 	CHECK_STR(slice_str(sim_whole_type(SIM_EMBED)), "application/json; charset=utf-8");
@@ -618,6 +721,7 @@ static double square_sum(struct slice array)
 	return sum;
 }
 
+/* clang-format off: a row is a case */
 static const struct {
 	enum sim_kind kind;
 	const char *body, *want;
@@ -633,10 +737,13 @@ static const struct {
 	{ SIM_EMBEDDINGS, "{" SIM ",\"prompt\":\"\"}", "{embedding:[]}" },
 	{ SIM_EMBEDDINGS, "{" SIM "}", "{embedding:[]}" },
 	{ SIM_V1_EMBEDDINGS, "{" SIM ",\"input\":[\"a\",\"b\"]}",
-	  "{object:s data:[{object:s embedding:[n] index:n}] model:s usage:{prompt_tokens:n total_tokens:n}}" },
+	  "{object:s data:[{object:s embedding:[n] index:n}] model:s usage:{prompt_tokens:n "
+	  "total_tokens:n}}" },
 	{ SIM_V1_EMBEDDINGS, "{" SIM ",\"input\":\"\",\"encoding_format\":\"base64\"}",
-	  "{object:s data:[{object:s embedding:s index:n}] model:s usage:{prompt_tokens:n total_tokens:n}}" },
+	  "{object:s data:[{object:s embedding:s index:n}] model:s usage:{prompt_tokens:n "
+	  "total_tokens:n}}" },
 };
+/* clang-format on */
 
 static void test_embeds(void)
 {
@@ -646,7 +753,8 @@ static void test_embeds(void)
 	char body[128];
 	double sum;
 
-	FOR_ROWS(k, embeds) {
+	FOR_ROWS(k, embeds)
+	{
 		check_case("embed %zu: %s", k, embeds[k].body);
 		r = request(embeds[k].kind, embeds[k].body);
 		CHECK(r.act == SIM_REPLY);
@@ -657,7 +765,8 @@ static void test_embeds(void)
 		struct slice vectors;
 
 		check_case("%u dimensions", n);
-		snprintf(body, sizeof(body), "{" SIM ",\"input\":\"text %u\",\"dimensions\":%u}", n, n);
+		snprintf(body, sizeof(body), "{" SIM ",\"input\":\"text %u\",\"dimensions\":%u}", n,
+			 n);
 		r = request(SIM_EMBED, body);
 		CHECK_ROOM(sim_embed_write(out, &r, &stats));
 		vectors = member(written, "embeddings");
@@ -665,10 +774,13 @@ static void test_embeds(void)
 		CHECK(sum > 0.999999 && sum < 1.000001);
 	}
 	check_case("base64");
-	r = request(SIM_V1_EMBEDDINGS, "{" SIM ",\"input\":\"a\",\"encoding_format\":\"base64\",\"dimensions\":1}");
+	r = request(SIM_V1_EMBEDDINGS,
+		    "{" SIM ",\"input\":\"a\",\"encoding_format\":\"base64\",\"dimensions\":1}");
 	CHECK_ROOM(sim_embed_write(out, &r, &stats));
-	CHECK(has(written, "\"embedding\":\"AACAPw==\"") || has(written, "\"embedding\":\"AACAvw==\"") ||
-	      has(written, "\"embedding\":\"/v9/Pw==\"") || has(written, "\"embedding\":\"/f9/vw==\""));
+	CHECK(has(written, "\"embedding\":\"AACAPw==\"") ||
+	      has(written, "\"embedding\":\"AACAvw==\"") ||
+	      has(written, "\"embedding\":\"/v9/Pw==\"") ||
+	      has(written, "\"embedding\":\"/f9/vw==\""));
 	check_case("many inputs");
 	for (i = 0; i <= SIM_INPUTS_MAX; i++)
 		memcpy(many + 4 * i, ",\"a\"", 4);
@@ -681,7 +793,8 @@ static void test_embeds(void)
 
 /* --- Models -------------------------------------------------------------------------------------- */
 
-#define DETAILS "parent_model:s format:s family:s families:[s] parameter_size:s quantization_level:s"
+#define DETAILS                                                                                    \
+	"parent_model:s format:s family:s families:[s] parameter_size:s quantization_level:s"
 
 static void test_lists(void)
 {
@@ -695,8 +808,9 @@ static void test_lists(void)
 	CHECK_ROOM(sim_version_write(out, SLICE("0.1.0")));
 	CHECK_STR(written, "{\"version\":\"0.1.0\"}");
 	CHECK_ROOM(sim_tags_write(out, &l));
-	check_shape(written, "{models:[{name:s model:s modified_at:s size:n digest:s details:{" DETAILS
-			     " context_length:n embedding_length:n} capabilities:[s]}]}");
+	check_shape(written,
+		    "{models:[{name:s model:s modified_at:s size:n digest:s details:{" DETAILS
+		    " context_length:n embedding_length:n} capabilities:[s]}]}");
 	buf_init(&names, list, sizeof(list));
 	CHECK_I64(ollama_names_list(written, &arena, &names), 3);
 	CHECK_STR(buf_view(&names), "ollachat-sim:latest, ollachat-sim:plain, me/x:embed");
@@ -719,17 +833,22 @@ static void test_lists(void)
 	CHECK(has(written, "\"owned_by\":\"library\"") && has(written, "\"owned_by\":\"me\""));
 	CHECK_ROOM(sim_v1_model_write(out, &l, SLICE("ollachat-sim"), &status));
 	CHECK_U64(status, 200);
-	CHECK_STR(written, "{\"id\":\"ollachat-sim\",\"object\":\"model\",\"created\":1764000000,\"owned_by\":\"library\"}\n");
+	CHECK_STR(written, "{\"id\":\"ollachat-sim\",\"object\":\"model\",\"created\":1764000000,"
+			   "\"owned_by\":\"library\"}\n");
 	CHECK_ROOM(sim_v1_model_write(out, &l, SLICE("tiny"), &status));
 	CHECK_U64(status, 404);
-	CHECK_STR(member(written, "error"), "{\"message\":\"model 'tiny:latest' not found\",\"type\":\"not_found_error\",\"param\":null,\"code\":null}");
+	CHECK_STR(member(written, "error"),
+		  "{\"message\":\"model 'tiny:latest' not "
+		  "found\",\"type\":\"not_found_error\",\"param\":null,\"code\":null}");
 	CHECK_ROOM(sim_v1_model_write(out, &l, SLICE(":"), &status));
 	CHECK_U64(status, 400);
 	r = request(SIM_SHOW, "{\"model\":\"ollachat-sim\"}");
 	CHECK_ROOM(sim_reply_write(out, &r, now, &stats, &arena));
-	check_shape(written, "{license:s modelfile:s parameters:s template:s details:{" DETAILS
-			     "} model_info:{general.architecture:s general.basename:s general.parameter_count:n "
-			     "sim.context_length:n sim.embedding_length:n} capabilities:[s] modified_at:s}");
+	check_shape(
+		written,
+		"{license:s modelfile:s parameters:s template:s details:{" DETAILS
+		"} model_info:{general.architecture:s general.basename:s general.parameter_count:n "
+		"sim.context_length:n sim.embedding_length:n} capabilities:[s] modified_at:s}");
 }
 
 static void test_library(void)
@@ -751,7 +870,8 @@ static void test_library(void)
 	sim_model_use(m, now, SIM_FOREVER);
 	CHECK(sim_model_is_loaded(m, SIM_FOREVER - 1));
 	CHECK(sim_library_find(&l, SLICE("tiny")) == NULL);
-	CHECK(sim_library_add(&l, SLICE("tiny"), now) == sim_library_find(&l, SLICE("library/tiny:latest")));
+	CHECK(sim_library_add(&l, SLICE("tiny"), now) ==
+	      sim_library_find(&l, SLICE("library/tiny:latest")));
 	CHECK(sim_library_add(&l, SLICE("Tiny"), now + 1)->modified == now + 1);
 	CHECK_U64(l.count, 4);
 	CHECK(sim_library_add(&l, SLICE("tiny:"), now) == NULL);
@@ -778,8 +898,9 @@ static void test_pull(void)
 		if (step == 0)
 			CHECK_STR(written, "{\"status\":\"pulling manifest\"}\n");
 		else if (has(written, "digest\":"))
-			check_shape(written, layers++ % 5 == 0 ? "{status:s digest:s total:n}" :
-								 "{status:s digest:s total:n completed:n}");
+			check_shape(written, layers++ % 5 == 0
+						     ? "{status:s digest:s total:n}"
+						     : "{status:s digest:s total:n completed:n}");
 		else
 			check_shape(written, "{status:s}");
 	}
@@ -800,7 +921,8 @@ int main(void)
 	test_read();
 	test_keep_alive();
 	test_answers();
-	FOR_ROWS(i, shapes) {
+	FOR_ROWS(i, shapes)
+	{
 		check_case("shape %zu", i);
 		test_shape(&shapes[i]);
 	}

@@ -4,12 +4,15 @@
 
 #include "proto/sse.h"
 
-#define CHUNK "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\\"error\\\"\"}}]}\n\n"
-#define LONG64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define CHUNK                                                                                      \
+	"data: "                                                                                   \
+	"{\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\\"error\\\"\"}}]}\n\n"
+#define LONG64  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define LONG512 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64 LONG64
 
 enum { DONE = 1, ERROR = 2, BETWEEN = 4 };
 
+/* clang-format off: a row is a case */
 static const struct {
 	const char *text;
 	unsigned want;
@@ -48,13 +51,19 @@ static const struct {
 	{ "xdata: [DONE]\n\n", BETWEEN },
 	{ "data\n\n", BETWEEN },
 	{ "data: {\"a\":\"[DONE]\"}\n\n", BETWEEN },
-	{ "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"error\":null}}\n\n", DONE | BETWEEN },
+	{ "event: response.completed\ndata: "
+	  "{\"type\":\"response.completed\",\"response\":{\"error\":null}}\n\n",
+	  DONE | BETWEEN },
 	{ "event: response.completed\ndata: {\"response\":\"" LONG512 "\"}\n\n", DONE | BETWEEN },
 	{ "event: response.incomplete\ndata: {}\n\n", DONE | BETWEEN },
 	{ "event:response.failed\ndata: {}\n\n", DONE | BETWEEN },
 	{ "data: {\"type\":\"response.failed\"}\n\n", DONE | BETWEEN },
-	{ "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"error\":null}}\n\n", BETWEEN },
-	{ "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"response.completed\"}\n\n", BETWEEN },
+	{ "event: response.created\ndata: "
+	  "{\"type\":\"response.created\",\"response\":{\"error\":null}}\n\n",
+	  BETWEEN },
+	{ "event: response.output_text.delta\ndata: "
+	  "{\"type\":\"response.output_text.delta\",\"delta\":\"response.completed\"}\n\n",
+	  BETWEEN },
 	{ "data: {\"type\":\"other\",\"x\":\"response.completed\"}\n\n", BETWEEN },
 	{ "data: {\"type\":5,\"x\":\"response.\"}\n\n", BETWEEN },
 	/* errors */
@@ -69,13 +78,15 @@ static const struct {
 	{ "id: error\nretry: 5\nevent\n\n", BETWEEN },
 	{ "data: {\"error\":{\"message\":\"" LONG512 "\"}}\n\n", ERROR | BETWEEN },
 	{ "data: {\"x\":\"" LONG512 "\",\"error\":{}}\n\n", BETWEEN }, /* out of sight */
-	{ "data: {\"x\":\"" LONG512 LONG512 LONG512 "\"}\n\n" CHUNK "data: [DONE]\n\n", DONE | BETWEEN },
+	{ "data: {\"x\":\"" LONG512 LONG512 LONG512 "\"}\n\n" CHUNK "data: [DONE]\n\n",
+	  DONE | BETWEEN },
 	{ "data: \"error\n\n", BETWEEN },
 	{ "data: \"error\"\n\n", BETWEEN },
 	{ "data: [\"error\"]\n\n", BETWEEN },
 	{ CHUNK "data: {\"error\":{}}\n\ndata: [DONE]\n\n", DONE | ERROR | BETWEEN },
 	{ "{\"error\":\"no stream at all\"}", 0 },
 };
+/* clang-format on */
 
 static unsigned seen(const struct sse_watch *w)
 {
@@ -122,7 +133,8 @@ static void test_long_line(void)
 
 int main(void)
 {
-	FOR_ROWS(i, rows) {
+	FOR_ROWS(i, rows)
+	{
 		check_case("%zu: %.60s", i, rows[i].text);
 		check_text(slice_str(rows[i].text), rows[i].want);
 	}

@@ -6,6 +6,8 @@ import { openMenu } from './menu.js';
 
 const CAPABILITY_WORDS = { vision: 'sees images', tools: 'uses tools', thinking: 'thinks first' };
 
+const SAYS_NOTHING = ['', '0', 'none', 'unknown'];
+
 export function mountPicker(store, models) {
 	const button = byId('picker');
 	const name = byId('picker-name');
@@ -46,7 +48,7 @@ function describe(model) {
 		model.quantization_level,
 		Number(model.size) > 0 ? readableSize(Number(model.size)) : null,
 		...capabilities.map((capability) => CAPABILITY_WORDS[capability]),
-	].filter((part) => typeof part === 'string' && part !== '').join(' · ');
+	].filter((part) => typeof part === 'string' && !SAYS_NOTHING.includes(part)).join(' · ');
 }
 
 function readableSize(bytes) {

@@ -47,8 +47,6 @@ export default [
 			assert.equal(await answer.getAttribute('aria-busy'), 'false');
 			assert.equal(await v.page.title(), 'Show me a table, a list and so... – Ollachat');
 			await v.page.locator('#live').filter({ hasText: 'The answer is ready.' }).waitFor({ state: 'attached' });
-			await v.page.locator('.message.user').last().evaluate((node) => node.scrollIntoView());
-			await v.shot('chat');
 		},
 	},
 	{

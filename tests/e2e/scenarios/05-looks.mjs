@@ -2,7 +2,7 @@
 // Sizes, colours, keyboard and ears: desktop and phone, light and dark.
 
 import assert from 'node:assert/strict';
-import { chat, json, PHONE, STORAGE_KEY } from '../visit.mjs';
+import { chat, DESKTOP, json, PHONE, STORAGE_KEY } from '../visit.mjs';
 
 const RICH = 'Show me a table, a list and some code.';
 const DAY = 86400000;
@@ -62,7 +62,6 @@ export default [
 			await v.page.locator('.message.assistant').waitFor();
 			await v.idle();
 			await bigEnough(v);
-			await v.shot('phone-chat');
 			const table = v.page.locator('.table-frame').first();
 			assert.ok(await table.evaluate((node) => node.getBoundingClientRect().right <= window.innerWidth), 'a wide table scrolls within its frame');
 		},
@@ -78,21 +77,31 @@ export default [
 			await contrast(v);
 			await v.ask(RICH);
 			await contrast(v);
-			await v.page.locator('.message.user').last().evaluate((node) => node.scrollIntoView());
-			await v.shot('chat-dark');
 			await v.page.emulateMedia({ colorScheme: 'light' });
 			await v.until('light', () => document.documentElement.dataset.theme === 'light');
 		},
 	},
+	...[['', false], ['-dark', true]].flatMap(([suffix, dark]) => [['', DESKTOP], ['phone-', PHONE]].map(([prefix, device]) => ({
+		name: `a picture of a chat: ${prefix}chat${suffix}`,
+		dark,
+		device,
+		storage: SOME_CHATS,
+		async run(v) {
+			await v.open();
+			await v.ask('Show me a table and a few lines of Python.');
+			assert.equal(await v.page.locator('#jump').isVisible(), false, 'the end is in sight');
+			await v.shot(`${prefix}chat${suffix}`);
+			await contrast(v);
+		},
+	}))),
 	{
-		name: 'dark on a phone',
+		name: 'a phone in the dark',
 		dark: true,
 		device: PHONE,
 		async run(v) {
 			await v.open();
 			await v.shot('phone-welcome-dark');
-			await v.ask(RICH);
-			await v.shot('phone-chat-dark');
+			await contrast(v);
 		},
 	},
 	{
