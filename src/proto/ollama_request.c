@@ -357,17 +357,36 @@ static bool read_member(struct reader *r, const struct json_member *m)
 
 /* --- The whole ---------------------------------------------------------------------------------- */
 
+/* One pass for all three; of repeated keys the first one counts, as for json_find(). */
+static void message_read(struct json_value message, struct json_value *role,
+			 struct json_value *content, struct json_value *images)
+{
+	struct json_member m;
+	struct json_walk w;
+
+	role->type = content->type = images->type = JSON_NONE;
+	json_walk_init(&w, message);
+	while (json_walk_next(&w, &m)) {
+		if (role->type == JSON_NONE && json_raw_is(m.key, SLICE("role")))
+			*role = m.value;
+		else if (content->type == JSON_NONE && json_raw_is(m.key, SLICE("content")))
+			*content = m.value;
+		else if (images->type == JSON_NONE && json_raw_is(m.key, SLICE("images")))
+			*images = m.value;
+	}
+}
+
 static bool judge_message(struct reader *r, uint64_t index, struct json_value message)
 {
-	struct json_value images;
+	struct json_value role, content, images;
 
 	if (message.type != JSON_OBJECT)
 		return refuse_message(r, index, " must be an object");
-	if (json_find(message, SLICE("role")).type != JSON_STRING)
+	message_read(message, &role, &content, &images);
+	if (role.type != JSON_STRING)
 		return refuse_message(r, index, ".role must be a string");
-	if (json_find(message, SLICE("content")).type != JSON_STRING)
+	if (content.type != JSON_STRING)
 		return refuse_message(r, index, ".content must be a string");
-	images = json_find(message, SLICE("images"));
 	if (!is_absent(images) && images.type != JSON_ARRAY)
 		return refuse_message(r, index, ".images must be an array");
 	return true;

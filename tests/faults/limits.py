@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Limits on what clients send: bodies too large, too many, unread; and that our refusal reaches the client."""
 
+import select
+
 from faults.forms import CHAT, V1, check_good, check_refused
 from fake import upstream as fake
 from lib.harness import Client, Server, backend, check, chunked, equal, test, wait_until
@@ -82,13 +84,14 @@ def expect_continue_of_a_refused_body_gets_no_continue():
 @test
 def spent_body_memory_is_503_for_large_bodies_only():
     with fake.Upstream() as up, backend(up, '--body-memory', '512k', '--max-body', '400k') as server:
-        with Client(server.address) as holder, Client(server.address) as second:
-            holder.send(holder.head('POST', '/api/chat', {'Content-Length': 390 * K}) + b'x' * 380 * K)
-            second.send(second.head('POST', '/api/chat', {'Content-Length': 390 * K}) + b'x' * 380 * K)
-            check_refused(second.read_reply(), 503)
+        with Client(server.address) as one, Client(server.address) as other:
+            for client in (one, other):  # nearly all of it, so that both hold their memory
+                client.send(client.head('POST', '/api/chat', {'Content-Length': 390 * K}) + b'x' * 380 * K)
+            answered = select.select([one.sock, other.sock], [], [], 10)[0]
+            equal(len(answered), 1, 'clients that were answered')
+            check_refused((one if answered[0] is one.sock else other).read_reply(), 503)
             check_good(CHAT, server.post('/api/chat', chat_of(20 * K)))
         wait_until(lambda: server.post('/api/chat', chat_of(390 * K)).status == 200, 'the memory is free again')
-        check(up.requests('/api/chat'), 'nothing reached the upstream')
 
 
 @test

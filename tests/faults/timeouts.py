@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from faults.forms import (CHAT, CHAT_WHOLE, FORMS, ORIGIN, V1, V1_WHOLE, check_failed_stream, check_good, check_refused)
 from fake import upstream as fake
@@ -31,6 +32,11 @@ def health_answers_while_connects_hang():
             equal(server.get('/health').status, 200, '/health')
 
 
+def is_stopped(pid):
+    states = [task.joinpath('stat').read_text().rsplit(')', 1)[1].split()[0] for task in Path(f'/proc/{pid}/task').iterdir()]
+    return set(states) == {'T'}
+
+
 @test
 def stopped_ollama_keeps_health_answering_and_chat_fails_in_words():
     fake_program = [sys.executable, str(ROOT / 'tests/fake/upstream.py')]
@@ -40,6 +46,7 @@ def stopped_ollama_keeps_health_answering_and_chat_fails_in_words():
         with backend(url, '--first-byte-timeout', 0.5) as server, Client(server.address) as chat:
             check_good(CHAT, CHAT.ask(chat))
             os.kill(process.pid, signal.SIGSTOP)
+            wait_until(lambda: is_stopped(process.pid), 'every thread of it stands still')
             CHAT.send(chat)
             for _ in range(20):
                 equal(server.get('/health').status, 200, '/health')

@@ -310,6 +310,13 @@ static const struct {
 	  "m", ORIGIN,
 	  "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\",\"images\":[\"QQ==\"]"
 	  "},{\"role\":\"user\",\"content\":\"a\"}],\"stream\":true}" },
+	{ OLLAMA_CHAT,
+	  "{\"prompt\":\"a\",\"messages\":[{\"id\":\"7\",\"role\":\"user\",\"content\":\"b\","
+	  "\"content\":\"c\",\"role\":\"x\",\"images\":[],\"images\":5,\"isError\":true}]}",
+	  "m", ORIGIN,
+	  "{\"model\":\"m\",\"messages\":[{\"id\":\"7\",\"role\":\"user\",\"content\":\"b\","
+	  "\"content\":\"c\",\"role\":\"x\",\"images\":[],\"images\":5,\"isError\":true},"
+	  "{\"role\":\"user\",\"content\":\"a\"}],\"stream\":true}" },
 	/* only unloading */
 	{ OLLAMA_CHAT, "{\"model\":\"a\",\"keep_alive\":0}", "", UNLOAD,
 	  "{\"model\":\"a\",\"keep_alive\":0}" },
