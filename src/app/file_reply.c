@@ -10,11 +10,9 @@ enum coding file_coding(const struct conn *c, bool has_gzip, bool has_br)
 	unsigned gzip = has_gzip ? http_accepts_coding(h, SLICE("gzip")) : 0;
 	unsigned br = has_br ? http_accepts_coding(h, SLICE("br")) : 0;
 
-	if (http_field_find(h, SLICE("Accept-Encoding")) == NULL)
-		return CODING_IDENTITY;
-	if (br > 0 && br >= gzip)
+	if (br > 0 && br >= gzip && br >= identity)
 		return CODING_BR;
-	if (gzip > 0 && (gzip >= identity || identity == 1000))
+	if (gzip > 0 && gzip >= identity)
 		return CODING_GZIP;
 	return CODING_IDENTITY;
 }

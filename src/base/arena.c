@@ -18,7 +18,7 @@ void arena_reset(struct arena *a)
 
 void *arena_take(struct arena *a, size_t n)
 {
-	size_t skip = (size_t)(-(uintptr_t)(a->base + a->used) & (ALIGN - 1));
+	size_t skip = (size_t)(-((uintptr_t)a->base + a->used) & (ALIGN - 1));
 
 	if (a->base == NULL || skip > a->cap - a->used || n > a->cap - a->used - skip)
 		return NULL;

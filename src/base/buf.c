@@ -16,7 +16,8 @@ void buf_reset(struct buf *b)
 
 struct slice buf_view(const struct buf *b)
 {
-	return slice_make(b->base + b->head, b->tail - b->head);
+	return b->base == NULL ? slice_make("", 0)
+			       : slice_make(b->base + b->head, b->tail - b->head);
 }
 
 void buf_consume(struct buf *b, size_t n)
@@ -29,7 +30,7 @@ void buf_consume(struct buf *b, size_t n)
 char *buf_tail(struct buf *b, size_t *n)
 {
 	*n = b->cap - b->tail;
-	return b->base + b->tail;
+	return b->base == NULL ? NULL : b->base + b->tail;
 }
 
 char *buf_space(struct buf *b, size_t *n)

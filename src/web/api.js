@@ -137,7 +137,8 @@ async function errorFromReply(reply) {
 		text = typeof error === 'string' ? error : String(error?.message ?? '');
 	} catch { /* not JSON: a proxy's page, say */ }
 	const fallback = WORDS[reply.status] ?? `The server answered with status ${reply.status}.`;
-	return new ApiError(asSentence(text) || fallback, { status: reply.status, retryAfter: seconds(reply.headers.get('Retry-After')) });
+	const retryAfter = seconds(reply.headers.get('Retry-After'));
+	return new ApiError(asSentence(text) || fallback, { status: reply.status, retryAfter });
 }
 
 function errorFromLine(line) {

@@ -47,7 +47,8 @@ export class Chat {
 		const messages = history(conversation);
 		this.#controllers.set(id, controller);
 		this.#store.setStream(id, { phase: 'waiting' });
-		const message = this.#store.addMessage(conversation, { role: 'assistant', content: '', model: model ?? undefined, status: 'streaming' });
+		const begun = { role: 'assistant', content: '', model: model ?? undefined, status: 'streaming' };
+		const message = this.#store.addMessage(conversation, begun);
 		const answer = new Answer(message, (phase) => this.#store.setStream(id, phase));
 		try {
 			const last = await this.#ask({ model, messages, signal: controller.signal, onLine: (line) => {
@@ -88,7 +89,6 @@ class Answer {
 	#setPhase;
 	#phase = 'waiting';
 	#thinkingSince = 0;
-	#beganAt = 0;
 
 	constructor(message, setPhase) {
 		this.#message = message;
@@ -110,8 +110,10 @@ class Answer {
 	}
 
 	#write(text) {
-		if (this.#phase === 'thinking') this.#message.thinkingSeconds = Math.max(1, Math.round((Date.now() - this.#thinkingSince) / 1000));
-		this.#beganAt ||= Date.now();
+		if (this.#phase === 'thinking') {
+			const seconds = Math.round((Date.now() - this.#thinkingSince) / 1000);
+			this.#message.thinkingSeconds = Math.max(1, seconds);
+		}
 		this.#message.content += text;
 		this.#enter('writing');
 	}

@@ -30,7 +30,8 @@ function mountAddress(store) {
 	store.subscribe('list', show);
 	store.subscribe('active', () => {
 		show();
-		if (wanted() !== store.activeId) history.pushState(null, '', store.activeId ? `#/${encodeURIComponent(store.activeId)}` : location.pathname);
+		if (wanted() === store.activeId) return;
+		history.pushState(null, '', store.activeId ? `#/${encodeURIComponent(store.activeId)}` : location.pathname);
 	});
 	window.addEventListener('popstate', () => store.open(wanted()));
 }

@@ -26,7 +26,10 @@ const LANGUAGES = {
 };
 
 /** Where the library's name for a tag is not what one would call it. */
-const NAMES = new Map(Object.entries({ c: 'C', h: 'C', html: 'HTML', xml: 'XML', svg: 'SVG', toml: 'TOML', ini: 'INI', sh: 'Shell', console: 'Shell', jsx: 'JSX', tsx: 'TSX' }));
+const NAMES = new Map(Object.entries({
+	c: 'C', h: 'C', html: 'HTML', xml: 'XML', svg: 'SVG', toml: 'TOML', ini: 'INI', sh: 'Shell', console: 'Shell',
+	jsx: 'JSX', tsx: 'TSX',
+}));
 
 /** Longer code is shown plain: colouring it would make the page stutter. */
 const LONGEST = 60000;

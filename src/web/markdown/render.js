@@ -118,7 +118,8 @@ function renderTable(token) {
 function renderCode(token, live) {
 	const tag = languageTag(token);
 	const name = tag ? languageName(tag) : 'Text';
-	const copy = h('button', { type: 'button', class: 'code-copy', 'aria-label': 'Copy code' }, icon('copy'), h('span', {}, 'Copy'));
+	const copy = h('button', { type: 'button', class: 'code-copy', 'aria-label': 'Copy code' },
+		icon('copy'), h('span', {}, 'Copy'));
 	const code = h('code');
 	fillCode(code, token, live);
 	copy.addEventListener('click', () => copyFrom(copy, code.textContent));
@@ -138,9 +139,13 @@ export function updateCode(figure, token, live) {
 /** Long code that still grows gets its colours at the end, or each word would colour all of it anew. */
 function fillCode(code, token, live) {
 	const more = token.text.slice(code.textContent.length);
-	if (!live || token.text.length <= LONGEST_LIVE_COLOURS) code.replaceChildren(highlight(token.text, languageTag(token)) ?? token.text);
-	else if (code.lastChild instanceof Text) code.lastChild.appendData(more);
-	else code.append(more);
+	if (!live || token.text.length <= LONGEST_LIVE_COLOURS) {
+		code.replaceChildren(highlight(token.text, languageTag(token)) ?? token.text);
+	} else if (code.lastChild instanceof Text) {
+		code.lastChild.appendData(more);
+	} else {
+		code.append(more);
+	}
 }
 
 function languageTag(token) {

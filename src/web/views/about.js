@@ -6,13 +6,18 @@ import { shortName } from '../models.js';
 import { createDialog } from './dialog.js';
 import { toast } from './toast.js';
 
+const WORDS = 'A chat page for the models on your own server. Your chats are stored in this browser and nowhere else; '
+	+ 'the server keeps none of them.';
+
 export function mountAbout(store, version) {
+	const licences = document.querySelector('meta[name="licences"]').content;
 	const facts = h('dl', { class: 'about-facts' });
 	const forget = h('button', { type: 'button', class: 'button' }, 'Forget the access key');
 	const dialog = createDialog('About',
-		h('p', {}, 'A chat page for the models on your own server. Your chats are stored in this browser and nowhere else; the server keeps none of them.'),
+		h('p', {}, WORDS),
 		facts,
-		h('p', { class: 'about-licences' }, h('a', { href: document.querySelector('meta[name="licences"]').content, target: '_blank', rel: 'noopener' }, 'Licences of the libraries in this page')),
+		h('p', { class: 'about-licences' },
+			h('a', { href: licences, target: '_blank', rel: 'noopener' }, 'Licences of the libraries in this page')),
 		h('div', { class: 'dialog-buttons' }, forget));
 
 	forget.addEventListener('click', () => {

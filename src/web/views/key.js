@@ -6,7 +6,9 @@ import { createDialog } from './dialog.js';
 
 /** Returns askForKey(wasRefused): a promise of whether the user gave a key. Callers at the same time share one dialog. */
 export function createKeyDialog() {
-	const input = h('input', { type: 'password', id: 'key-input', class: 'field', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' });
+	const input = h('input', {
+		type: 'password', id: 'key-input', class: 'field', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false',
+	});
 	const problem = h('p', { class: 'field-problem', role: 'alert' });
 	const form = h('form', { class: 'dialog-form' },
 		h('p', {}, 'This server asks for an access key. You get it from whoever runs the server. It is kept in this browser only.'),

@@ -59,7 +59,9 @@ function menuItem(item, close) {
 				item.choose();
 			},
 		},
-	}, item.icon, h('span', { class: 'menu-text' }, h('span', { class: 'menu-label' }, item.label), item.hint ? h('span', { class: 'menu-hint' }, item.hint) : null), item.mark);
+	}, item.icon, h('span', { class: 'menu-text' },
+		h('span', { class: 'menu-label' }, item.label),
+		item.hint ? h('span', { class: 'menu-hint' }, item.hint) : null), item.mark);
 }
 
 function onKey(event, menu, close) {

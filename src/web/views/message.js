@@ -112,8 +112,7 @@ export class MessageView {
 		parts.thinking.hidden = thinking === '';
 		if (thinking !== '') {
 			growText(parts.thinkingText, thinking);
-			parts.thinkingLabel.textContent = streaming && content === '' ? 'Thinking…'
-				: thinkingSeconds ? `Thought for ${thinkingSeconds} ${thinkingSeconds === 1 ? 'second' : 'seconds'}` : 'Thoughts';
+			parts.thinkingLabel.textContent = thinkingWords(streaming && content === '', thinkingSeconds);
 		}
 		parts.markdown.update(isError ? '' : content, streaming);
 		parts.text.hidden = isError || content === '';
@@ -126,7 +125,9 @@ export class MessageView {
 	#renderState() {
 		const { status, isError, error, content, model, tokensPerSecond, cutShort, retryAt } = this.#message;
 		const { stream, isLast } = this.#state;
-		const key = JSON.stringify([status, isError, error, isError && content, content === '', model, tokensPerSecond, cutShort, retryAt, stream, isLast]);
+		const key = JSON.stringify([
+			status, isError, error, isError && content, content === '', model, tokensPerSecond, cutShort, retryAt, stream, isLast,
+		]);
 		if (key === this.#stateKey) return;
 		this.#stateKey = key;
 		const streaming = this.#isStreaming;
@@ -138,7 +139,8 @@ export class MessageView {
 		parts.actions.hidden = streaming || isError;
 		parts.copy.hidden = content === '' || isError;
 		parts.again.hidden = !isLast || isError || status === 'interrupted';
-		parts.facts.textContent = isError ? '' : [model && shortName(model), tokensPerSecond ? `${formatRate(tokensPerSecond)} tokens/s` : null].filter(Boolean).join(' · ');
+		const rate = tokensPerSecond ? `${formatRate(tokensPerSecond)} tokens/s` : null;
+		parts.facts.textContent = isError ? '' : [model && shortName(model), rate].filter(Boolean).join(' · ');
 		parts.facts.title = new Date(this.#message.timestamp).toLocaleString();
 		this.#renderVerdict();
 	}
@@ -190,6 +192,12 @@ function growText(node, text) {
 
 function dots() {
 	return h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i'));
+}
+
+function thinkingWords(isThinking, seconds) {
+	if (isThinking) return 'Thinking…';
+	if (!seconds) return 'Thoughts';
+	return `Thought for ${seconds} ${seconds === 1 ? 'second' : 'seconds'}`;
 }
 
 function statusWords({ phase, detail }) {

@@ -2,6 +2,7 @@
 
 import { announce, byId, h, icon } from '../dom.js';
 
+const NO_MODEL = 'No model is installed on the server yet. The page looks again by itself.';
 const STORAGE_WORDS = {
 	full: 'This browser’s storage is full, so new messages are not being saved. Delete a few chats to make room.',
 	off: 'This browser keeps nothing for this page, so your chats end when you close it.',
@@ -26,13 +27,14 @@ export function mountNotices(store, models) {
 
 function modelNotice(store, models) {
 	const { state, error } = store.models;
-	const retry = (label) => h('button', { type: 'button', class: 'notice-action', on: { click: (event) => {
+	const load = (event) => {
 		event.currentTarget.disabled = true;
 		models.load();
-	} } }, label);
+	};
+	const retry = (label) => h('button', { type: 'button', class: 'notice-action', on: { click: load } }, label);
 	if (state === 'down') return notice('warn', error, retry('Try again'));
 	if (state === 'locked') return notice('warn', 'This server asks for an access key.', retry('Enter key'));
-	if (state === 'empty') return notice('info', 'No model is installed on the server yet. The page looks again by itself.', retry('Look again'));
+	if (state === 'empty') return notice('info', NO_MODEL, retry('Look again'));
 	return null;
 }
 

@@ -15,7 +15,8 @@ export function mountPicker(store, models) {
 	const render = () => {
 		const { state, list } = store.models;
 		const label = {
-			loading: 'Connecting…', empty: 'No model installed', down: 'Not connected', locked: 'Key needed', ready: shortName(store.currentModel ?? ''),
+			loading: 'Connecting…', empty: 'No model installed', down: 'Not connected', locked: 'Key needed',
+			ready: shortName(store.currentModel ?? ''),
 		}[state];
 		name.textContent = label;
 		button.title = state === 'ready' ? 'Choose a model' : 'Try again';

@@ -4,10 +4,15 @@ import { byId, h, icon, isNarrow } from '../dom.js';
 import { openMenu } from './menu.js';
 import { toast } from './toast.js';
 
+const NO_CHATS = 'Your chats will appear here. They are kept in this browser only.';
+
 export function mountSidebar(store, chat, drawer, composer) {
 	const list = byId('chats');
 	let renaming = null;
 
+	const focusRow = (id) => {
+		list.querySelector(`[data-id="${CSS.escape(id)}"] .chat-open`)?.focus({ preventScroll: true });
+	};
 	const newChat = () => {
 		store.open(null);
 		drawer.close();
@@ -45,11 +50,14 @@ export function mountSidebar(store, chat, drawer, composer) {
 		renaming = null;
 		if (title !== null) store.rename(id, title);
 		render();
-		list.querySelector(`[data-id="${CSS.escape(id)}"] .chat-open`)?.focus({ preventScroll: true });
+		focusRow(id);
 	};
 
 	const renameField = (conversation) => {
-		const input = h('input', { class: 'chat-rename', type: 'text', value: conversation.title, maxlength: '120', 'aria-label': 'New name of the chat', autocomplete: 'off' });
+		const input = h('input', {
+			class: 'chat-rename', type: 'text', value: conversation.title, maxlength: '120', autocomplete: 'off',
+			'aria-label': 'New name of the chat',
+		});
 		input.addEventListener('keydown', (event) => {
 			if (event.isComposing) return;
 			if (event.key === 'Enter') endRename(conversation.id, input.value);
@@ -67,16 +75,18 @@ export function mountSidebar(store, chat, drawer, composer) {
 		const active = id === store.activeId;
 		if (renaming === id) return h('li', { class: 'chat', dataset: { id } }, renameField(conversation));
 		const more = h('button', {
-			type: 'button', class: 'icon-button chat-more', 'aria-label': `More about ${title}`, 'aria-haspopup': 'menu', 'aria-expanded': 'false',
+			type: 'button', class: 'icon-button chat-more',
+			'aria-label': `More about ${title}`, 'aria-haspopup': 'menu', 'aria-expanded': 'false',
 		}, icon('more'));
 		more.addEventListener('click', () => openMenu(more, `Chat ${title}`, [
 			{ label: 'Rename', icon: icon('rename'), choose: () => startRename(id) },
 			{ label: 'Delete', icon: icon('delete'), danger: true, choose: () => remove(id) },
 		], { align: 'end' }));
 		return h('li', { class: active ? 'chat active' : 'chat', dataset: { id } },
-			h('button', { type: 'button', class: 'chat-open', title, 'aria-current': active ? 'page' : null, on: { click: () => open(id), dblclick: () => startRename(id) } },
-				h('span', { class: 'chat-name' }, title),
-				store.streams.has(id) ? h('span', { class: 'chat-running', role: 'img', 'aria-label': 'being answered' }) : null),
+			h('button', {
+				type: 'button', class: 'chat-open', title, 'aria-current': active ? 'page' : null,
+				on: { click: () => open(id), dblclick: () => startRename(id) },
+			}, h('span', { class: 'chat-name' }, title), store.streams.has(id) ? runningMark() : null),
 			more);
 	};
 
@@ -84,8 +94,8 @@ export function mountSidebar(store, chat, drawer, composer) {
 		const focused = list.contains(document.activeElement) ? document.activeElement.closest('[data-id]')?.dataset.id : null;
 		const groups = byDay(store.conversations).map(([day, conversations]) => h('section', { class: 'day' },
 			h('h2', {}, day), h('ul', {}, ...conversations.map(row))));
-		list.replaceChildren(...(groups.length > 0 ? groups : [h('p', { class: 'no-chats' }, 'Your chats will appear here. They are kept in this browser only.')]));
-		if (focused && renaming === null) list.querySelector(`[data-id="${CSS.escape(focused)}"] .chat-open`)?.focus({ preventScroll: true });
+		list.replaceChildren(...(groups.length > 0 ? groups : [h('p', { class: 'no-chats' }, NO_CHATS)]));
+		if (focused && renaming === null) focusRow(focused);
 	};
 
 	const renderUnlessRenaming = () => {
@@ -100,6 +110,10 @@ export function mountSidebar(store, chat, drawer, composer) {
 		running = now;
 	});
 	render();
+}
+
+function runningMark() {
+	return h('span', { class: 'chat-running', role: 'img', 'aria-label': 'being answered' });
 }
 
 /** [day, conversations] pairs, in the order of the conversations. */
