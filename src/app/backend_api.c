@@ -12,7 +12,8 @@ enum {
 	PASSAGES_MAX = 16, /* requests without a turn, at once */
 	PASSAGES_WAITING = 1024,
 	PASSAGE_MS = 10000, /* their longest wait for Ollama */
-	ARENA = 16 * 1024,  /* for judging a body, beyond the request's own arena */
+	CONVERSATION_ID_MAX = 1024,
+	ARENA = 16 * 1024, /* for judging a body, beyond the request's own arena */
 };
 
 struct api {
@@ -279,7 +280,11 @@ static bool prepare(struct conn *c, enum ollama_kind kind, struct ollama_request
 	}
 	plan->parts[0] = request_head(c, &a, "POST", c->req->route->path, length);
 	plan->part_count = n + 1;
-	plan->model = choice.model;
+	plan->model = arena_copy(&c->req->arena, choice.model);
+	if (plan->model.p == NULL) {
+		conn_error(c, 400, SLICE("the model's name is too long"), 0);
+		return false;
+	}
 	log_model(c, choice.model);
 	return true;
 }
@@ -315,6 +320,22 @@ static void generation(struct conn *c, struct relay_plan *plan, bool whole)
 	relay_start(c, plan);
 }
 
+/* The reply repeats it, when the request's body is long gone. */
+static bool keep_conversation_id(struct conn *c, const struct ollama_request *q,
+				 struct relay_plan *plan)
+{
+	struct slice id = q->conversation_id.raw;
+
+	if (q->conversation_id.type == JSON_NONE || q->conversation_id.type == JSON_NULL)
+		return true;
+	if (id.n <= CONVERSATION_ID_MAX)
+		plan->conversation_id = arena_copy(&c->req->arena, id);
+	if (plan->conversation_id.n > 0)
+		return true;
+	conn_error(c, 400, SLICE("conversation_id is longer than 1024 bytes"), 0);
+	return false;
+}
+
 void api_chat(struct conn *c)
 {
 	struct relay_plan plan = { 0 };
@@ -326,8 +347,8 @@ void api_chat(struct conn *c)
 	streamed = q.origin_form ? q.stream == OLLAMA_STREAM_ON : q.stream != OLLAMA_STREAM_OFF;
 	if (q.origin_form && !streamed) {
 		plan.mode = RELAY_ANSWER;
-		if (q.conversation_id.type != JSON_NULL)
-			plan.conversation_id = q.conversation_id.raw;
+		if (!keep_conversation_id(c, &q, &plan))
+			return;
 	}
 	generation(c, &plan, !q.origin_form && !streamed);
 }

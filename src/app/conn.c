@@ -49,13 +49,14 @@ bool conn_grow(struct mem *m, struct buf *b, size_t *cap, size_t want, size_t ma
 void conn_drop_body(struct conn *c)
 {
 	struct request *r = c->req;
+	struct mem *m = &c->server->mem;
 
-	if (r->body == NULL)
-		return;
 	server_body_claim(c->server, r->body_cap, 0);
-	mem_give(&c->server->mem, r->body, r->body_cap);
+	mem_give(m, r->body, r->body_cap);
+	mem_give(m, r->work_mem, r->work_cap);
 	r->body = NULL;
-	r->body_n = r->body_cap = 0;
+	r->work_mem = NULL;
+	r->body_n = r->body_cap = r->work_cap = 0;
 }
 
 static void request_free(struct conn *c)
@@ -69,7 +70,6 @@ static void request_free(struct conn *c)
 	c->req = NULL;
 	mem_give(m, r->head_mem, r->head_cap);
 	mem_give(m, r->path_mem, r->path_cap);
-	mem_give(m, r->work_mem, r->work_cap);
 	mem_give(m, r->reply_mem, r->reply_cap);
 	mem_give(m, r, r->block_cap);
 }

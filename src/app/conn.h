@@ -108,7 +108,7 @@ enum { CONN_HIGH_MARK = 128 * 1024, CONN_LOW_MARK = 32 * 1024 };
 /* The request's body, whole (routes with ROUTE_COLLECT). */
 struct slice conn_body(const struct conn *);
 
-/* Gives the body's memory back before the request is over. */
+/* Gives the body's and the handler's memory back before the request is over. */
 void conn_drop_body(struct conn *);
 
 /* A whole reply. `fields`: further fields, each with its CRLF; n == 0: none. The body is copied. */

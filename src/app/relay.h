@@ -24,7 +24,8 @@ enum relay_mode {
 
 enum { RELAY_PARTS_MAX = OLLAMA_PARTS_MAX + 2 };
 
-/* What a handler asks for. Slices live as long as the connection's request. */
+/* What a handler asks for. The parts live until the reply's first byte (the request's body and
+ * work memory are given back then), the other slices as long as the request. */
 struct relay_plan {
 	enum relay_mode mode;
 	struct admission *gate;       /* whose turn it takes; NULL: none */
@@ -84,8 +85,6 @@ struct relay {
 
 /* Starts; from here on the relay answers the connection. The plan is copied. */
 void relay_start(struct conn *, const struct relay_plan *);
-/* The block's size is all a caller that builds parts needs to know; parts are built in the
- * request's arena or body. */
 
 /* ---- between relay.c and relay_reply.c ---- */
 

@@ -12,7 +12,10 @@ export const DESKTOP = { viewport: { width: 1280, height: 800 } };
 export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
 export class Visit {
-	/** `options`: device, dark, insecure, storage (localStorage before the page opens), init (script before it), complaints (patterns of console lines that the scenario provokes). */
+	/**
+	 * `options`: device, dark, insecure, storage (localStorage before the page opens), init (a script before the page's),
+	 * complaints (patterns of console lines that the scenario provokes).
+	 */
 	static async begin(browser, url, options = {}) {
 		const { device = DESKTOP, dark = false, insecure = false, storage = {}, init = null } = options;
 		const context = await browser.newContext({ ...device, colorScheme: dark ? 'dark' : 'light', locale: 'en-GB', reducedMotion: 'no-preference' });
@@ -148,14 +151,17 @@ export function json(status, value, headers = {}) {
 }
 
 export function ndjson(...lines) {
-	return { status: 200, headers: { 'Content-Type': 'application/x-ndjson' }, body: lines.map((line) => (typeof line === 'string' ? line : `${JSON.stringify(line)}\n`)).join('') };
+	const body = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+	return { status: 200, headers: { 'Content-Type': 'application/x-ndjson' }, body };
 }
 
 export function delta(content, more = {}) {
 	return { model: 'ollachat-sim', message: { role: 'assistant', content, ...more }, done: false };
 }
 
-export const DONE = { model: 'ollachat-sim', message: { role: 'assistant', content: '' }, done: true, done_reason: 'stop', eval_count: 100, eval_duration: 2e9 };
+export const DONE = {
+	model: 'ollachat-sim', message: { role: 'assistant', content: '' }, done: true, done_reason: 'stop', eval_count: 100, eval_duration: 2e9,
+};
 
 export function chat(id, title, messages, age = 0) {
 	const at = new Date(Date.now() - age).toISOString();

@@ -8,6 +8,8 @@ import { MarkdownStream } from '../markdown/stream.js';
 /** While an answer grows, drawing it may take at most about this share of the time. */
 const REST_FACTOR = 4;
 
+const CLOSED = 'The answer broke off when the page was closed.';
+
 export class MessageView {
 	#message;
 	#state = {};
@@ -153,7 +155,7 @@ export class MessageView {
 		box.className = 'verdict';
 		box.replaceChildren();
 		if (isError) this.#fillVerdict('error', content, isLast);
-		else if (status === 'interrupted') this.#fillVerdict('error', error ?? 'The answer broke off when the page was closed.', isLast);
+		else if (status === 'interrupted') this.#fillVerdict('error', error ?? CLOSED, isLast);
 		else if (status === 'streaming' && !stream) this.#fillVerdict('note', 'Being answered in another tab…', false);
 		else if (!status && content === '') this.#fillVerdict('note', 'The model had nothing to say.', false);
 		else if (status === 'stopped') this.#fillVerdict('note', 'Stopped', false);

@@ -146,7 +146,11 @@ export default [
 	},
 	{
 		name: 'odd entries in the storage do no harm',
-		storage: { [STORAGE_KEY]: JSON.stringify([null, 7, { id: 5, messages: [{ role: 'user', content: 'number id' }] }, { id: 'x' }, { id: 'y', title: 3, createdAt: 'never', messages: [{ role: 'user', content: 'odd' }, { role: 'assistant' }, null] }, { id: 'empty', title: 'New Chat', messages: [] }]) },
+		storage: { [STORAGE_KEY]: JSON.stringify([
+			null, 7, { id: 'x' }, { id: 'empty', title: 'New Chat', messages: [] },
+			{ id: 5, messages: [{ role: 'user', content: 'number id' }] },
+			{ id: 'y', title: 3, createdAt: 'never', messages: [{ role: 'user', content: 'odd' }, { role: 'assistant' }, null] },
+		]) },
 		async run(v) {
 			await v.open();
 			assert.equal(await v.page.locator('.chat').count(), 2);
@@ -200,7 +204,8 @@ export default [
 				localStorage.setItem(key, JSON.stringify([theirs, ...JSON.parse(localStorage.getItem(key))]));
 			}, [STORAGE_KEY, chat('77', 'theirs', [['user', 'theirs']])]);
 			await v.ask('mine again');
-			await v.untilStored('both', (list) => list.length === 2 && list.some(({ id }) => id === '77') && list.some(({ messages }) => messages.length === 4));
+			await v.untilStored('both', (list) => list.length === 2
+				&& list.some(({ id }) => id === '77') && list.some(({ messages }) => messages.length === 4));
 		},
 	},
 	{

@@ -175,7 +175,9 @@ export default [
 			await dialog.waitFor();
 			await dialog.getByLabel('Access key', { exact: true }).fill('right-key');
 			await v.page.keyboard.press('Enter');
-			await v.until('the answer', () => document.querySelectorAll('.message.assistant .facts').length === 2 && document.querySelector('#send').dataset.does === 'send');
+			await dialog.waitFor({ state: 'hidden' });
+			await v.idle();
+			assert.equal(await v.page.locator('.message.assistant').count(), 2);
 			assert.equal(await v.page.locator('.verdict.error:visible').count(), 0, 'the question was asked again by itself');
 		},
 	},

@@ -2,7 +2,7 @@
 // Whatever a model or the storage says, nothing runs and nobody else is asked.
 
 import assert from 'node:assert/strict';
-import { answerByHand, chat, delta, DONE, ndjson, STORAGE_KEY } from '../visit.mjs';
+import { answerByHand, chat, delta, DONE, json, ndjson, STORAGE_KEY } from '../visit.mjs';
 
 const EVIL = `<script>window.pwned = 1</script>
 
@@ -38,8 +38,10 @@ const EVIL = `<script>window.pwned = 1</script>
 async function isInert(v) {
 	const found = await v.page.evaluate(() => ({
 		pwned: window.pwned,
-		elements: [...document.querySelectorAll('#thread :is(script, iframe, style, link, form, object, embed, video, audio, svg[onload], details:not(.thinking)), #thread .markdown img')].map((node) => node.outerHTML),
-		handlers: [...document.querySelectorAll('*')].flatMap((node) => node.getAttributeNames().filter((name) => name.startsWith('on') || name === 'style' && node.closest('#thread'))),
+		elements: [...document.querySelectorAll(`#thread :is(script, iframe, style, link, form, object, embed, video, audio),
+			#thread details:not(.thinking), #thread .markdown img`)].map((node) => node.outerHTML),
+		handlers: [...document.querySelectorAll('*')].flatMap((node) => node.getAttributeNames()
+			.filter((name) => name.startsWith('on') || (name === 'style' && node.closest('#thread')))),
 		links: [...document.querySelectorAll('#thread a')].map((node) => [node.href, node.target, node.rel]),
 		visible: getComputedStyle(document.body).display !== 'none',
 	}));
@@ -70,7 +72,8 @@ export default [
 				await new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
 			});
 			for (const directive of ['img-src', 'style-src', 'connect-src']) {
-				assert.ok(v.console.some((line) => line.includes('Content Security Policy') && line.includes(directive)), `${directive} complains: ${v.console.join('\n')}`);
+				const complains = v.console.some((line) => line.includes('Content Security Policy') && line.includes(directive));
+				assert.ok(complains, `${directive} complains: ${v.console.join('\n')}`);
 			}
 			const tab = await v.newPage();
 			await tab.goto('http://evil.invalid/').catch(() => {});
@@ -89,7 +92,10 @@ export default [
 			assert.ok(links.includes('https://example.org/auto'));
 			assert.ok(links.includes('https://evil.example/pixel.png'), 'an image is a link');
 			const text = await v.lastAnswer();
-			for (const words of ['<script>window.pwned = 1</script>', '<iframe src="https://evil.example/"></iframe>', '<img src=x onerror="window.pwned = 2">', 'md link', 'pixel']) {
+			for (const words of [
+				'<script>window.pwned = 1</script>', '<iframe src="https://evil.example/"></iframe>',
+				'<img src=x onerror="window.pwned = 2">', 'md link', 'pixel',
+			]) {
 				assert.ok(text.includes(words), `shown as written: ${words}`);
 			}
 		},
@@ -120,12 +126,16 @@ export default [
 	{
 		name: 'evil in stored chats, titles, model names and errors is text',
 		storage: { [STORAGE_KEY]: JSON.stringify([chat('"><script>window.pwned=1</script>', '<img src=x onerror=window.pwned=2>', [
-			['user', EVIL], ['assistant', EVIL, { thinking: EVIL, model: '<b onclick=x>m</b>', error: EVIL, status: 'interrupted' }], ['assistant', EVIL, { isError: true }],
+			['user', EVIL],
+			['assistant', EVIL, { thinking: EVIL, model: '<b onclick=x>m</b>', error: EVIL, status: 'interrupted' }],
+			['assistant', EVIL, { isError: true }],
 		])]) },
 		async run(v) {
-			await v.answer('models', () => ({ status: 200, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({
-				models: ['<img src=x onerror=window.pwned=3>'], count: 1, default: null, details: [{ name: '<img src=x onerror=window.pwned=3>', parameter_size: '<script>window.pwned=4</script>', capabilities: ['completion', 'constructor', '__proto__'] }],
-			}) }));
+			const name = '<img src=x onerror=window.pwned=3>';
+			const details = [{
+				name, parameter_size: '<script>window.pwned=4</script>', capabilities: ['completion', 'constructor', '__proto__'],
+			}];
+			await v.answer('models', () => json(200, { models: [name], count: 1, default: null, details }));
 			await v.open();
 			await v.page.locator('.chat-open').click();
 			await v.page.locator('.thinking summary').first().click();
@@ -138,7 +148,14 @@ export default [
 	{
 		name: 'Markdown is read as it should be',
 		async run(v) {
-			const text = '# Head\n\n<div>\n*in html*\n</div>\n\nA &amp; B &#169; *em* **strong** ~~del~~ `a &amp; b`\\\nsame paragraph\n\n3. three\n4. four\n   - nested\n\n- [x] done\n- [ ] open\n\n> quote\n> > deeper\n\n```js\nconst a = 1 < 2;\n```\n\n    indented\n\n| a | b |\n|:-:|--:|\n| 1 | 2 |\n\n---\n\n$a_1 * b_2 * c$ and \\(d_1 * e_2\\) for $5 or $6\n\n[ref]\n\n[ref]: https://example.com/ref\n';
+			const text = [
+				'# Head', '', '<div>', '*in html*', '</div>', '',
+				'A &amp; B &#169; *em* **strong** ~~del~~ `a &amp; b`\\', 'same paragraph', '',
+				'3. three', '4. four', '   - nested', '', '- [x] done', '- [ ] open', '',
+				'> quote', '> > deeper', '', '```js', 'const a = 1 < 2;', '```', '', '    indented', '',
+				'| a | b |', '|:-:|--:|', '| 1 | 2 |', '', '---', '',
+				'$a_1 * b_2 * c$ and \\(d_1 * e_2\\) for $5 or $6', '', '[ref]', '', '[ref]: https://example.com/ref', '',
+			].join('\n');
 			await v.answer('chat', () => ndjson(delta(text), DONE));
 			await v.open();
 			await v.ask('markdown');
@@ -160,8 +177,12 @@ export default [
 				ref: root.querySelector('a').href,
 			}));
 			assert.deepEqual(shape, {
-				head: 'Head', html: '<div>in html</div>', inHtml: 'in html', first: 'A & B © em strong del a &amp; bsame paragraph', breaks: 1, start: 3, nested: 'nested', boxes: [true, false], quotes: 1,
-				formulas: ['$a_1 * b_2 * c$', '\\(d_1 * e_2\\)'], code: ['const a = 1 < 2;', 'indented'], coloured: 1, cells: ['1 align-center', '2 align-right'], rules: 1, ref: 'https://example.com/ref',
+				head: 'Head', html: '<div>in html</div>', inHtml: 'in html',
+				first: 'A & B © em strong del a &amp; bsame paragraph', breaks: 1,
+				start: 3, nested: 'nested', boxes: [true, false], quotes: 1,
+				formulas: ['$a_1 * b_2 * c$', '\\(d_1 * e_2\\)'],
+				code: ['const a = 1 < 2;', 'indented'], coloured: 1,
+				cells: ['1 align-center', '2 align-right'], rules: 1, ref: 'https://example.com/ref',
 			});
 		},
 	},
@@ -169,7 +190,12 @@ export default [
 		name: 'a growing answer ends as the same answer at once does, whatever the pieces',
 		init: answerByHand,
 		async run(v) {
-			const text = 'Intro\nwith two lines\n\n1. one\n\n2. two\n   more\n\n   - deep\n\n```python\nprint(1)\n\n\nprint(2)\n```\n\nSetext\n===\n\n| a | b |\n| - | - |\n| 1 | 2 |\n\n> q\nlazy\n\n* x\n* y\n\n  z\n\n[late] link\n\n~~~\nfence\n~~~\nend\n\n[late]: https://example.com/\n';
+			const text = [
+				'Intro', 'with two lines', '', '1. one', '', '2. two', '   more', '', '   - deep', '',
+				'```python', 'print(1)', '', '', 'print(2)', '```', '', 'Setext', '===', '',
+				'| a | b |', '| - | - |', '| 1 | 2 |', '', '> q', 'lazy', '', '* x', '* y', '', '  z', '',
+				'[late] link and \\(a_1 * b_2 * c\\)', '', '~~~', 'fence', '~~~', 'end', '', '[late]: https://example.com/', '',
+			].join('\n');
 			await v.open();
 			const answerIn = async (step) => {
 				const before = await v.page.evaluate(() => window.hand.requests.length);

@@ -149,17 +149,21 @@ export default [
 				assert.ok(ring, `${what} shows that it has the focus`);
 				reached.add(what);
 			}
-			for (const id of ['new-chat', 'picker', 'about', 'theme', 'input', 'scroller', 'chat-open', 'icon-button chat-more', 'code-copy']) assert.ok(reached.has(id), `${id} is reached by Tab: ${[...reached]}`);
+			for (const what of ['new-chat', 'picker', 'about', 'theme', 'input', 'scroller', 'chat-open', 'icon-button chat-more', 'code-copy']) {
+				assert.ok(reached.has(what), `${what} is reached by Tab: ${[...reached]}`);
+			}
 		},
 	},
 	{
 		name: 'the model picker: keyboard, choice, memory',
 		async run(v) {
 			const asked = [];
-			await v.answer('models', () => json(200, { models: ['ollachat-sim:latest', 'llama3.2:1b', 'only-embeds:latest'], count: 3, default: 'ollachat-sim:latest', details: [
+			const details = [
 				{ name: 'only-embeds:latest', capabilities: ['embedding'] },
 				{ name: 'llama3.2:1b', size: 1321098329, parameter_size: '1.2B', quantization_level: 'Q8_0', capabilities: ['completion', 'tools'] },
-			] }));
+			];
+			const names = ['ollachat-sim:latest', 'llama3.2:1b', 'only-embeds:latest'];
+			await v.answer('models', () => json(200, { models: names, count: 3, default: names[0], details }));
 			await v.answer('chat', (request) => {
 				asked.push(request.postDataJSON().model);
 				return null;
@@ -211,7 +215,8 @@ export default [
 		async run(v) {
 			await v.page.emulateMedia({ reducedMotion: 'reduce' });
 			await v.open();
-			const longest = await v.page.evaluate(() => Math.max(...[...document.querySelectorAll('*')].map((node) => parseFloat(getComputedStyle(node).transitionDuration) || 0)));
+			const longest = await v.page.evaluate(() => Math.max(...[...document.querySelectorAll('*')]
+				.map((node) => parseFloat(getComputedStyle(node).transitionDuration) || 0)));
 			assert.ok(longest < 0.001, `transitions of ${longest} s`);
 		},
 	},
@@ -255,7 +260,8 @@ async function contrast(v) {
 		const found = new Set();
 		while (texts.nextNode()) {
 			const node = texts.currentNode.parentElement;
-			if (!texts.currentNode.data.trim() || !node.checkVisibility({ opacityProperty: true, visibilityProperty: true }) || node.closest('.sr-only, :disabled')) continue;
+			const shown = node.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+			if (!shown || !texts.currentNode.data.trim() || node.closest('.sr-only, :disabled')) continue;
 			const style = getComputedStyle(node);
 			const [a, b] = [luminance(channels(style.color)), luminance(background(node))].sort((x, y) => y - x);
 			const ratio = (a + 0.05) / (b + 0.05);
