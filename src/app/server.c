@@ -157,6 +157,7 @@ static void on_listener(void *ctx, unsigned events)
 	(void)events;
 	for (i = 0; i < ACCEPT_BATCH && s->listening; i++) {
 		struct sock_addr peer;
+		struct conn *c;
 		bool again, full;
 		int fd;
 
@@ -175,7 +176,8 @@ static void on_listener(void *ctx, unsigned events)
 		}
 		if (fd < 0)
 			continue;
-		conn_open(slot_take(s), s, fd, &peer, s->open_count > most);
+		c = slot_take(s);
+		conn_open(c, s, fd, &peer, s->open_count > most);
 	}
 }
 
