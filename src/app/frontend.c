@@ -166,13 +166,13 @@ static void make_fields(struct frontend *f, struct server *s)
 		buf_put(&b, s->env.config->api_base);
 	}
 	buf_put_str(&b, "; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
-			"frame-ancestors 'none'\r\n"
+			"frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types "
+			"'none'\r\n"
 			"X-Content-Type-Options: nosniff\r\n"
 			"X-Frame-Options: DENY\r\n"
 			"Referrer-Policy: no-referrer\r\n"
 			"Permissions-Policy: camera=(), microphone=(), geolocation=(), payment=(), "
-			"usb=()\r\n"
-			"Cross-Origin-Opener-Policy: same-origin\r\n");
+			"usb=()\r\n");
 	s->fields = buf_view(&b);
 }
 

@@ -22,7 +22,7 @@ static const char table[] = "| Part | Port | What it does |\n"
 			    "| frontend | 3000 | serves the page |\n"
 			    "| backend | 8000 | stands before Ollama |\n"
 			    "| Ollama | 11434 | runs the **model** |\n"
-			    "| a \\| b | 0 | `x | y` |\n\n";
+			    "| a \\| b | 0 | `x \\| y` |\n\n";
 
 static const char code_python[] = "```python\n"
 				  "def greet(name: str) -> str:\n"

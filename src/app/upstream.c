@@ -108,6 +108,7 @@ void upstream_use(struct upstream *up, loop_fn *on_ready, void *user, unsigned w
 {
 	up->on_ready = on_ready;
 	up->user = user;
+	up->served = true;
 	upstream_wish(up, wish);
 }
 
@@ -182,7 +183,7 @@ void upstream_take(struct upstream_pool *p, struct upstream_wait *w)
 			record_close(up);
 			continue;
 		}
-		up->reused = true;
+		up->reused = up->served;
 		w->fn(w->ctx, up, CONNECT_OK, NULL);
 		return;
 	}
@@ -203,7 +204,7 @@ void upstream_give(struct upstream *up, bool keep)
 		struct upstream_wait *w = p->head;
 
 		upstream_cancel(p, w);
-		up->reused = true;
+		up->reused = up->served;
 		w->fn(w->ctx, up, CONNECT_OK, NULL);
 		return;
 	}

@@ -16,6 +16,7 @@ struct upstream {
 	struct stream stream;
 	struct loop_handle handle;
 	bool reused; /* it served a request before: it may have died unnoticed */
+	bool served; /* private: it has been with a user */
 	bool idle;
 	struct timer timer; /* private: idle time */
 	struct upstream *next, *prev;
