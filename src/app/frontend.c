@@ -166,8 +166,10 @@ static void make_fields(struct frontend *f, struct server *s)
 		buf_put(&b, s->env.config->api_base);
 	}
 	buf_put_str(&b, "; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
-			"frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types "
-			"'none'\r\n"
+			"frame-ancestors 'none'");
+	if (s->env.config->root == NULL) /* our page makes no HTML from text; another one may */
+		buf_put_str(&b, "; require-trusted-types-for 'script'; trusted-types 'none'");
+	buf_put_str(&b, "\r\n"
 			"X-Content-Type-Options: nosniff\r\n"
 			"X-Frame-Options: DENY\r\n"
 			"Referrer-Policy: no-referrer\r\n"
