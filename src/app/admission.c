@@ -87,7 +87,7 @@ static void remember(struct admission *a, int64_t ms)
 		a->service_count++;
 }
 
-struct ticket *admission_leave(struct admission *a, struct ticket *t, int64_t now)
+struct ticket *admission_leave(struct admission *a, struct ticket *t, int64_t now, bool served)
 {
 	struct ticket *next;
 
@@ -95,7 +95,8 @@ struct ticket *admission_leave(struct admission *a, struct ticket *t, int64_t no
 		unlink_ticket(a, t);
 	if (t->state == TICKET_RUNNING) {
 		a->active--;
-		remember(a, now - t->since);
+		if (served)
+			remember(a, now - t->since);
 	}
 	t->state = TICKET_NONE;
 	next = a->active < a->limit ? a->head : NULL;

@@ -30,9 +30,10 @@ struct admission {
 
 void admission_init(struct admission *, unsigned limit, unsigned max_queue, int64_t max_wait);
 enum admit admission_ask(struct admission *, struct ticket *, void *owner, int64_t now);
-/* The ticket's request ended, or left the queue. Returns the next to run (its state is already
+/* The ticket's request ended, or left the queue. `served`: it ran long enough to say how long one
+ * takes (a refused connection does not). Returns the next to run (its state is already
  * TICKET_RUNNING), or NULL. */
-struct ticket *admission_leave(struct admission *, struct ticket *, int64_t now);
+struct ticket *admission_leave(struct admission *, struct ticket *, int64_t now, bool served);
 /* Estimated wait of a newcomer, ms: rounds ahead x the average of the last service times. */
 int64_t admission_estimate(const struct admission *);
 /* For Retry-After: the estimate in whole seconds, 1 to 300, with up to 20 % added by `random`. */

@@ -281,7 +281,7 @@ static bool prepare(struct conn *c, enum ollama_kind kind, struct ollama_request
 	plan->parts[0] = request_head(c, &a, "POST", c->req->route->path, length);
 	plan->part_count = n + 1;
 	plan->model = arena_copy(&c->req->arena, choice.model);
-	if (plan->model.p == NULL) {
+	if (plan->model.p == NULL || plan->model.n > OLLAMA_NAME_MAX) {
 		conn_error(c, 400, SLICE("the model's name is too long"), 0);
 		return false;
 	}

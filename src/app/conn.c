@@ -257,6 +257,8 @@ static void on_ready(void *ctx, unsigned events)
 		return;
 	switch (c->state) {
 	case CONN_HEAD:
+		if (c->later.next != NULL) /* the next request is here already: parse it first */
+			break;
 		if (events & (LOOP_READ | LOOP_HUP | LOOP_ERROR))
 			conn_head_read(c);
 		break;
@@ -290,9 +292,15 @@ static void on_later(void *ctx, unsigned events)
 		conn_process_input(c);
 }
 
+/* Nothing, or the line end that old clients send behind a body (RFC 9112, 2.2). */
+static bool is_line_end(struct slice s)
+{
+	return s.n == 0 || slice_eq(s, SLICE("\r\n")) || slice_eq(s, SLICE("\r"));
+}
+
 static void head_too_slow(struct conn *c)
 {
-	if (c->in_idle_list || buf_len(&c->in) == 0 || c->req == NULL) {
+	if (c->in_idle_list || c->req == NULL || is_line_end(buf_view(&c->in))) {
 		conn_close(c);
 		return;
 	}
@@ -315,8 +323,7 @@ static void on_timer(void *ctx, int64_t now)
 		/* fall through */
 	case CONN_WORK:
 	case CONN_FLUSH: /* it takes nothing while data waits */
-		stream_reset(&c->stream);
-		conn_close(c);
+		conn_cut(c);
 		break;
 	case CONN_BODY:
 		conn_body_too_slow(c);
@@ -327,6 +334,12 @@ static void on_timer(void *ctx, int64_t now)
 	}
 	if (c->state != CONN_FREE)
 		conn_update_wish(c);
+}
+
+void conn_cut(struct conn *c)
+{
+	stream_reset(&c->stream);
+	conn_close(c);
 }
 
 void conn_drain(struct conn *c)
@@ -357,4 +370,6 @@ void conn_open(struct conn *c, struct server *s, int fd, const struct sock_addr 
 	loop_timer_after(s->env.loop, &c->timer, s->env.config->head_timeout_ms);
 	/* often the request is there already, and reading now saves a turn */
 	conn_head_read(c);
+	if (c->state == CONN_HEAD && buf_len(&c->in) == 0 && !c->in_idle_list)
+		server_idle_add(s, c); /* silent so far: the first to go when room is needed */
 }

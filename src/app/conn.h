@@ -144,6 +144,7 @@ void conn_work_start(struct conn *, const struct work_ops *, void *work);
 void conn_open(struct conn *, struct server *, int fd, const struct sock_addr *peer,
 	       bool reserve_only);
 void conn_close(struct conn *); /* at once; a request under way is given up */
+void conn_cut(struct conn *);   /* the same by reset; its request is given up, too */
 void conn_drain(struct conn *); /* the drain's finish: close if idle, else after the reply */
 
 #endif

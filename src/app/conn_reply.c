@@ -51,7 +51,7 @@ void conn_flush(struct conn *c)
 	stream_flush(&c->stream);
 	if (c->state == CONN_FLUSH)
 		conn_request_over(c);
-	else
+	else if (c->state == CONN_WORK) /* a body that is being read keeps its own deadline */
 		loop_timer_clear(s->env.loop, &c->timer);
 }
 
@@ -138,8 +138,8 @@ static void reply_start(struct conn *c, unsigned status, struct slice type, stru
 	settle_body(c);
 	if (c->server->env.shared->drain != DRAIN_NONE)
 		c->keep_alive = false;
-	c->chunked = length < 0 && c->req->head.minor >= 1;
-	if (length < 0 && !c->chunked)
+	c->chunked = length < 0 && c->req->head.minor >= 1 && !c->no_body;
+	if (length < 0 && !c->chunked && !c->no_body)
 		c->keep_alive = false; /* the end of the connection is the end of the body */
 	c->req->status = status;
 	reply_head(c, head, status, type, fields, length);

@@ -222,7 +222,9 @@ bool dial_start(struct dial *d, dial_fn *fn, void *ctx, const void *owner)
 	a->later.ctx = a;
 	timer_init(&a->timer, on_timer, a);
 	loop_timer_after(d->loop, &a->timer, d->timeout_ms);
-	if (name_is_fresh(d)) {
+	if (!name_is_fresh(d) && d->names.count > 0)
+		ask_name(d); /* for the next ones; meanwhile the old answer serves */
+	if (d->names.count > 0) {
 		try_address(a);
 		return true;
 	}

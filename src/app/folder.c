@@ -26,22 +26,23 @@ struct found {
 };
 
 /* "a/b" + suffix below the folder, if it is a regular file. */
-static bool open_file(int dir, struct slice path, const char *suffix, struct found *f)
+static enum file_found open_file(int dir, struct slice path, const char *suffix, struct found *f)
 {
 	char name[PATH_MAX_BYTES];
 	struct buf b;
+	enum file_found found;
 
 	buf_init(&b, name, sizeof(name) - 1);
 	if (!buf_put(&b, path) || !buf_put_str(&b, suffix) || buf_len(&b) == 0)
-		return false;
+		return FILE_ABSENT;
 	name[buf_len(&b)] = '\0';
-	if (strlen(name) != buf_len(&b) ||
-	    file_open_beneath(dir, name, &f->fd, &f->info) != FILE_FOUND)
-		return false;
-	if (f->info.regular)
-		return true;
+	if (strlen(name) != buf_len(&b))
+		return FILE_ABSENT;
+	found = file_open_beneath(dir, name, &f->fd, &f->info);
+	if (found != FILE_FOUND || f->info.regular)
+		return found;
 	file_close(f->fd);
-	return false;
+	return FILE_ABSENT;
 }
 
 static struct slice make_etag(const struct file_info *i, struct buf *b)
@@ -162,11 +163,18 @@ static bool reply_best(struct conn *c, int dir, struct slice path)
 	enum coding best;
 	size_t i;
 
-	if (!open_file(dir, path, "", &plain))
+	switch (open_file(dir, path, "", &plain)) {
+	case FILE_ABSENT:
 		return false;
+	case FILE_NO_DESCRIPTOR:
+		conn_error(c, 503, SLICE("too many open files, try again"), 2);
+		return true;
+	case FILE_FOUND:
+		break;
+	}
 	coded[0] = plain;
 	for (i = CODING_GZIP; i <= CODING_BR; i++) {
-		has[i] = open_file(dir, path, suffixes[i], &coded[i]);
+		has[i] = open_file(dir, path, suffixes[i], &coded[i]) == FILE_FOUND;
 		if (has[i] && coded[i].info.mtime_ns < plain.info.mtime_ns) {
 			file_close(coded[i].fd);
 			has[i] = false;

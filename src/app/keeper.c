@@ -16,6 +16,8 @@ enum {
 	QUICK_STOP_MS = 300,
 	KILL_GRACE_MS = 1000, /* after the drain deadline */
 	HOST_TEXT_MAX = 300,
+	LOG_BATCH =
+		64, /* messages of one worker per event, so that a loud one does not starve the rest */
 };
 
 struct keeper;
@@ -78,8 +80,7 @@ static bool port_is_free(struct sock_addr *a, const char **why)
 
 	if (fd < 0)
 		return false;
-	if (a->port == 0)
-		a->port = (uint16_t)sock_local_port(fd);
+	sock_local(fd, a); /* port 0 has become one */
 	sock_close(fd);
 	return true;
 }
@@ -94,8 +95,7 @@ static bool adopt_listener(struct keeper_group *g)
 		return false;
 	g->listeners[0] = first;
 	g->listener_shared = g->workers > 1;
-	g->config.listen.port = (uint16_t)sock_local_port(first);
-	return true;
+	return sock_local(first, &g->config.listen);
 }
 
 bool keeper_listen(struct keeper_group *g)
@@ -116,7 +116,7 @@ bool keeper_listen(struct keeper_group *g)
 			complain(g->config.listen_text, why);
 			return false;
 		}
-		g->config.listen.port = (uint16_t)sock_local_port(g->listeners[i]);
+		sock_local(g->listeners[i], &g->config.listen);
 	}
 	return true;
 }
@@ -203,7 +203,9 @@ static void on_channel(void *ctx, unsigned events)
 	}
 	while (sock_receive_message(w->channel, &m, sizeof(m), &fd) == 1) {
 		sock_close(fd); /* workers pass none */
-		if (m.type == WIRE_CONNECT && !dial_start(w->group->dial, on_dialled, w, w))
+		if (m.type != WIRE_CONNECT || w->group->dial == NULL)
+			continue;
+		if (!dial_start(w->group->dial, on_dialled, w, w))
 			on_dialled(w, -1, CONNECT_OTHER, "too many connections are under way");
 	}
 }
@@ -213,8 +215,9 @@ static void on_log(void *ctx, unsigned events)
 	struct worker *w = ctx;
 	char line[LOG_LINE_MAX];
 	long n;
+	unsigned i;
 
-	while ((n = sock_receive_any(w->log, line, sizeof(line))) > 0)
+	for (i = 0; i < LOG_BATCH && (n = sock_receive_any(w->log, line, sizeof(line))) > 0; i++)
 		log_pass(&w->keeper->log, slice_make(line, (size_t)n));
 	if (events & (LOOP_HUP | LOOP_ERROR))
 		loop_remove(w->keeper->loop, &w->log_handle);
@@ -235,6 +238,7 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 		.listener = w->listener,
 		.channel = channel,
 		.listener_shared = g->plan->listener_shared,
+		.forwards = g->plan->upstream != NULL && !g->plan->probes,
 		.index = w->index,
 		.upstream_name = g->plan->upstream_name,
 		.upstream_host = g->host_text,
@@ -294,7 +298,7 @@ static void on_restart(void *ctx, int64_t now)
 	struct worker *w = ctx;
 
 	(void)now;
-	if (w->keeper->stopping)
+	if (w->keeper->shared->drain == DRAIN_FINISH)
 		return;
 	if (!worker_start(w)) {
 		log_event(&w->keeper->log, LOG_ERROR, "a worker cannot be started", NULL, NULL);
@@ -310,7 +314,7 @@ static void worker_died(struct worker *w, int code)
 	on_log(w, 0); /* its last words */
 	worker_detach(w);
 	w->pid = 0;
-	if (k->stopping)
+	if (k->shared->drain == DRAIN_FINISH)
 		return;
 	k->shared->worker_restarts = k->shared->worker_restarts + 1;
 	if (w->group->plan->probes) /* its streams are gone with it */
@@ -331,7 +335,7 @@ static void reap(struct keeper *k)
 		for (i = 0; i < k->worker_count; i++)
 			if (k->workers[i].pid == pid)
 				worker_died(&k->workers[i], code);
-	if (k->stopping)
+	if (k->shared->drain == DRAIN_FINISH)
 		stop_when_empty(k);
 }
 

@@ -126,9 +126,10 @@ static void take_tags(struct probe *p, struct slice reply)
 
 static void take_ps(struct probe *p, struct slice reply)
 {
-	const char *model = p->shared->default_model; /* ours to write, so ours to read */
+	char model[SHARED_MODEL_MAX];
 	struct arena a;
 
+	shared_read_text(p->shared, p->shared->default_model, model, sizeof(model));
 	arena_init(&a, p->arena_mem, ARENA);
 	p->shared->model_ready = model[0] == '\0' || ollama_names_has(reply, slice_str(model), &a);
 }

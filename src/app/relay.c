@@ -41,7 +41,7 @@ static void leave_gate(struct relay *r)
 
 	if (r->plan.gate == NULL || r->ticket.state == TICKET_NONE)
 		return;
-	next = admission_leave(r->plan.gate, &r->ticket, now_of(r));
+	next = admission_leave(r->plan.gate, &r->ticket, now_of(r), r->reply_byte);
 	publish(r);
 	if (next != NULL) /* not from here: a queue of failing requests must not nest */
 		loop_later(r->server->env.loop, &((struct relay *)next->owner)->begin);
@@ -209,8 +209,9 @@ static enum relay_step read_upstream(struct relay *r)
 	unsigned i;
 
 	for (i = 0; i < READ_ROUNDS && !r->paused; i++) {
-		size_t n;
-		enum io how = stream_read(&r->up->stream, s->scratch, SERVER_SCRATCH, &n);
+		/* short lines grow by their chunk heads: read less when they will have to be kept */
+		size_t n, cap = conn_backlog(r->conn) > 0 ? SERVER_SCRATCH / 8 : SERVER_SCRATCH;
+		enum io how = stream_read(&r->up->stream, s->scratch, cap, &n);
 
 		if (how == IO_AGAIN)
 			return RELAY_GO_ON;
@@ -226,7 +227,7 @@ static enum relay_step read_upstream(struct relay *r)
 		}
 		if (r->state == RELAY_BODY)
 			timer_arm(r, r->plan.stall_ms);
-		if (n < SERVER_SCRATCH)
+		if (n < cap)
 			return RELAY_GO_ON;
 	}
 	return RELAY_GO_ON;

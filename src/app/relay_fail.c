@@ -91,6 +91,7 @@ enum relay_step relay_fail(struct relay *r, unsigned status, const char *text, c
 	if (r->done ||
 	    (r->error_seen && committed)) { /* it had said its end; how it hung up is no matter */
 		r->up_keep = false;
+		relay_carry_drop(r);
 		return relay_reply_done(r);
 	}
 	buf_init(&b, mem, sizeof(mem));

@@ -138,7 +138,7 @@ static void pass_head(struct relay *r, const struct http_head *h)
 enum relay_step relay_reply_head(struct relay *r, const struct http_head *h)
 {
 	struct slice type = http_field_value(h, SLICE("Content-Type"));
-	uint64_t seconds;
+	uint64_t seconds, length;
 
 	r->status = h->status;
 	type.n = MIN(type.n, sizeof(r->type));
@@ -149,8 +149,12 @@ enum relay_step relay_reply_head(struct relay *r, const struct http_head *h)
 		r->retry_after = (unsigned)MIN(seconds, 3600u);
 	if (h->framing == HTTP_LENGTH)
 		r->length = (int64_t)MIN(h->length, (uint64_t)INT64_MAX);
-	else if (h->framing == HTTP_NONE)
+	else if (h->framing == HTTP_NONE && !r->plan.head_only)
 		r->length = 0;
+	else if (r->plan.head_only &&
+		 fmt_parse_u64(http_field_value(h, SLICE("Content-Length")), &length))
+		r->length =
+			(int64_t)MIN(length, (uint64_t)INT64_MAX); /* of the body a GET would get */
 	r->mode = choose(r);
 	sse_watch_init(&r->sse);
 	if (r->mode == RELAY_PASS)

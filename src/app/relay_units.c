@@ -111,7 +111,8 @@ static enum relay_step unit_out(struct relay *r, struct slice unit)
 		first_token(r);
 		return RELAY_GO_ON;
 	}
-	if (is_blank(unit))
+	if (is_blank(unit) ||
+	    (r->mode == RELAY_ANSWER && r->done)) /* what follows the end is nothing */
 		return RELAY_GO_ON;
 	relay_watch_line(r, unit, &ev);
 	return r->mode == RELAY_ANSWER ? answer_add(r, &ev) : RELAY_GO_ON;
@@ -169,13 +170,24 @@ static enum relay_step continue_carried(struct relay *r, struct slice piece, siz
 		r->mid_unit = end == 0;
 		return RELAY_GO_ON;
 	}
-	end = unit_end(r, buf_view(&r->carry), before > 2 ? before - 2 : 0);
+	if (r->mode == RELAY_EVENTS)
+		end = unit_end(r, buf_view(&r->carry), before > 2 ? before - 2 : 0);
 	if (end == 0)
 		return RELAY_GO_ON;
 	if (unit_out(r, buf_view(&r->carry)) == RELAY_ENDED)
 		return RELAY_ENDED;
 	relay_carry_drop(r);
 	return RELAY_GO_ON;
+}
+
+/* Empty lines go along with the next one: a chunk for each would cost more than they say. */
+static size_t blank_lines(const struct relay *r, struct slice piece)
+{
+	size_t n = 0;
+
+	while (r->mode != RELAY_EVENTS && n < piece.n && piece.p[n] == '\n')
+		n++;
+	return n;
 }
 
 enum relay_step relay_units_feed(struct relay *r, struct slice piece)
@@ -189,7 +201,7 @@ enum relay_step relay_units_feed(struct relay *r, struct slice piece)
 			return RELAY_ENDED;
 		piece = slice_from(piece, n);
 	}
-	while ((n = unit_end(r, piece, 0)) > 0) {
+	while ((n = unit_end(r, piece, blank_lines(r, piece))) > 0) {
 		if (unit_out(r, slice_make(piece.p, n)) == RELAY_ENDED)
 			return RELAY_ENDED;
 		piece = slice_from(piece, n);

@@ -80,7 +80,7 @@ enum relay_step relay_whole_end(struct relay *r)
 /* {"response":...,"conversation_id":...,"model":...}; the joined deltas are JSON text already. */
 enum relay_step relay_answer_end(struct relay *r)
 {
-	char mem[2048];
+	char mem[6 * OLLAMA_NAME_MAX + 64];
 	struct buf tail;
 	struct slice id =
 		r->plan.conversation_id.n > 0 ? r->plan.conversation_id : SLICE("\"default\"");

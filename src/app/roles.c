@@ -131,6 +131,14 @@ static bool ollama_is_there(void)
 	return there;
 }
 
+static bool is_loopback(const struct sock_addr *a)
+{
+	struct ip_addr ip;
+
+	memcpy(ip.b, a->ip, sizeof(ip.b));
+	return ip_is_loopback(&ip);
+}
+
 /* Frontend on the port asked for, its --api-proxy to a backend, that one to an Ollama: the path
  * routing of the load balancer, in one program. */
 static bool plan_demo(struct keeper_plan *p, const struct config *cf)
@@ -149,6 +157,11 @@ static bool plan_demo(struct keeper_plan *p, const struct config *cf)
 		point_at(&inner.ollama, g->config.listen.port);
 	}
 	g = add_group(p, &backend_kind, &inner);
+	if (!is_loopback(&cf->listen) &&
+	    cf->allowed_hosts_count == 0) { /* the frontend has judged the Host */
+		g->config.allowed_hosts[0] = SLICE("*");
+		g->config.allowed_hosts_count = 1;
+	}
 	hide(g);
 	connect_group(g, &g->config.ollama, "Ollama");
 	g->probes = true;

@@ -88,13 +88,24 @@ void server_idle_remove(struct server *s, struct conn *c)
 		s->idle_tail = c->prev;
 }
 
+static void on_listener(void *ctx, unsigned events);
+
+static bool watch_listener(struct server *s)
+{
+	unsigned wish = LOOP_READ | (s->start->listener_shared ? LOOP_EXCLUSIVE : 0u);
+
+	s->listener_handle = loop_add(s->env.loop, s->start->listener, wish, on_listener, s);
+	return s->listener_handle.gen != 0;
+}
+
 static void accept_resume(struct server *s)
 {
 	if (!s->accept_paused || !s->listening)
 		return;
-	s->accept_paused = false;
 	loop_timer_clear(s->env.loop, &s->accept_timer);
-	loop_wish(s->env.loop, s->listener_handle, LOOP_READ);
+	s->accept_paused = !watch_listener(s);
+	if (s->accept_paused)
+		loop_timer_after(s->env.loop, &s->accept_timer, ACCEPT_RETRY_MS);
 }
 
 static void exit_when_empty(struct server *s)
@@ -131,7 +142,7 @@ static struct conn *slot_take(struct server *s)
 static void accept_pause(struct server *s)
 {
 	s->accept_paused = true;
-	loop_wish(s->env.loop, s->listener_handle, 0);
+	loop_remove(s->env.loop, &s->listener_handle);
 	loop_timer_after(s->env.loop, &s->accept_timer, ACCEPT_RETRY_MS);
 }
 
@@ -204,7 +215,7 @@ static void on_drain_deadline(void *ctx, int64_t now)
 	log_end(&l);
 	for (i = 0; i < s->fresh; i++)
 		if (s->slab[i].state != CONN_FREE)
-			conn_abort(&s->slab[i]);
+			conn_cut(&s->slab[i]);
 	loop_stop(s->env.loop);
 }
 
@@ -244,10 +255,12 @@ static void on_channel(void *ctx, unsigned events)
 
 static unsigned fit_connections(struct server *s, unsigned want)
 {
-	uint64_t limit = proc_raise_nofile((uint64_t)want + SERVER_RESERVE + SPARE_DESCRIPTORS);
-	uint64_t room = limit > SERVER_RESERVE + SPARE_DESCRIPTORS
-				? limit - SERVER_RESERVE - SPARE_DESCRIPTORS
-				: 16;
+	const struct config *cf = s->env.config;
+	/* with each client may come a connection onwards, or a file under way */
+	uint64_t each = s->start->forwards || cf->root != NULL ? 2 : 1;
+	uint64_t fixed = SERVER_RESERVE + SPARE_DESCRIPTORS + cf->max_active;
+	uint64_t limit = proc_raise_nofile(want * each + fixed);
+	uint64_t room = limit > fixed + 16 * each ? (limit - fixed) / each : 16;
 	struct log_line l;
 
 	if (room >= want)
@@ -309,11 +322,8 @@ static bool server_open(struct server *s, struct config *config, const struct wo
 	timer_init(&s->accept_timer, on_accept_timer, s);
 	timer_init(&s->drain_timer, on_drain_deadline, s);
 	s->channel_handle = loop_add(s->env.loop, start->channel, LOOP_READ, on_channel, s);
-	s->listener_handle =
-		loop_add(s->env.loop, start->listener,
-			 LOOP_READ | (start->listener_shared ? LOOP_EXCLUSIVE : 0), on_listener, s);
 	s->listening = true;
-	if (s->channel_handle.gen == 0 || s->listener_handle.gen == 0)
+	if (s->channel_handle.gen == 0 || !watch_listener(s))
 		return false;
 	if (start->upstream_host.n > 0) {
 		s->upstreams = upstream_pool_open(s);

@@ -63,8 +63,9 @@ struct worker_start {
 	struct log *log;
 	const struct clock *clock;
 	int listener, channel;
-	bool listener_shared;       /* by several workers: wake one of them */
-	unsigned index;             /* into shared->turns */
+	bool listener_shared; /* by several workers: wake one of them */
+	bool forwards;        /* any client may need a connection to the upstream at any time */
+	unsigned index;       /* into shared->turns */
 	struct slice upstream_name; /* "Ollama" or "the backend", for error texts */
 	struct slice upstream_host; /* the Host field sent there: "127.0.0.1:11434" */
 };

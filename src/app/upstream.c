@@ -165,7 +165,8 @@ static void ask_keeper(struct upstream_pool *p)
 	w.type = WIRE_CONNECT;
 	while (p->asked < p->waiting && p->asked < ASKED_MAX) {
 		if (!sock_send_message(p->server->start->channel, &w, sizeof(w), -1)) {
-			if (p->asked == 0) /* no reply will come to try again on */
+			while (p->asked == 0 &&
+			       p->head != NULL) /* no reply will come to try again on */
 				fail_first(p, CONNECT_OTHER, "the keeper does not listen");
 			return;
 		}
@@ -203,6 +204,10 @@ void upstream_give(struct upstream *up, bool keep)
 	if (p->head != NULL && !p->head->fresh) {
 		struct upstream_wait *w = p->head;
 
+		if (sock_is_stale(up->stream.fd)) { /* the one the keeper was asked for will come */
+			record_close(up);
+			return;
+		}
 		upstream_cancel(p, w);
 		up->reused = up->served;
 		w->fn(w->ctx, up, CONNECT_OK, NULL);

@@ -167,12 +167,15 @@ void loop_wish(struct loop *l, struct loop_handle h, unsigned wish)
 {
 	struct slot *s = slot_find(l, h);
 	struct epoll_event ev;
+	uint32_t was;
 
 	if (s == NULL || s->wish == wish)
 		return;
+	was = s->wish;
 	s->wish = wish;
 	ev = event_of(l, s);
-	epoll_ctl(l->epoll, EPOLL_CTL_MOD, s->fd, &ev);
+	if (epoll_ctl(l->epoll, EPOLL_CTL_MOD, s->fd, &ev) != 0)
+		s->wish = was;
 }
 
 void loop_remove(struct loop *l, struct loop_handle *h)

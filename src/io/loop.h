@@ -12,9 +12,10 @@ enum {
 	LOOP_WRITE = 2,
 	LOOP_HUP =
 		4, /* the peer closed its sending side; always delivered once asked for by LOOP_PEER */
-	LOOP_ERROR = 8,      /* reset or both sides closed; always delivered */
-	LOOP_PEER = 16,      /* wish: tell LOOP_HUP */
-	LOOP_EXCLUSIVE = 32, /* wish, at loop_add() only: one of several processes is woken */
+	LOOP_ERROR = 8, /* reset or both sides closed; always delivered */
+	LOOP_PEER = 16, /* wish: tell LOOP_HUP */
+	LOOP_EXCLUSIVE =
+		32, /* wish, at loop_add() only: one of several processes is woken; loop_wish() cannot change it */
 };
 
 typedef void loop_fn(void *ctx, unsigned events);

@@ -77,18 +77,17 @@ fail:
 	return -1;
 }
 
-int sock_local_port(int fd)
+bool sock_local(int fd, struct sock_addr *a)
 {
 	union any_addr addr;
-	struct sock_addr a;
 	socklen_t n = sizeof(addr);
 
 	if (getsockname(fd, &addr.sa, &n) != 0)
-		return -1;
+		return false;
 	if (addr.sa.sa_family != AF_INET && addr.sa.sa_family != AF_INET6)
-		return -1;
-	addr_from_kernel(&addr, &a);
-	return a.port;
+		return false;
+	addr_from_kernel(&addr, a);
+	return true;
 }
 
 int sock_accept(int listener, struct sock_addr *peer, bool *again, bool *full)
@@ -250,10 +249,11 @@ unsigned sock_listen_fds(int *first)
 
 bool sock_adopt_listener(int fd)
 {
+	struct sock_addr local;
 	int on = 1, listening = 0, flags = fcntl(fd, F_GETFL);
 	socklen_t n = sizeof(listening);
 
-	if (flags < 0 || sock_local_port(fd) < 0)
+	if (flags < 0 || !sock_local(fd, &local))
 		return false;
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) != 0 || !listening)
 		return false;

@@ -16,7 +16,7 @@ struct sock_addr {
 /* A listening TCP socket with TCP_NODELAY (accepted sockets inherit it) and the largest backlog.
  * `shared`: SO_REUSEPORT, one of several with the same address. -1: errno text in *why. */
 int sock_listen(const struct sock_addr *, bool shared, const char **why);
-int sock_local_port(int fd); /* -1: not an IP socket */
+bool sock_local(int fd, struct sock_addr *); /* false: not an IP socket */
 /* The next connection, or -1 with *again (nothing to accept now) or *full (no descriptor or no
  * memory left); neither: a connection that died before we took it, try the next. */
 int sock_accept(int listener, struct sock_addr *peer, bool *again, bool *full);

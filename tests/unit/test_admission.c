@@ -16,13 +16,13 @@ static void test_turns(void)
 	CHECK(admission_ask(&a, &t[3], NULL, 0) == ADMIT_WAIT);
 	CHECK(admission_ask(&a, &t[4], NULL, 0) == ADMIT_FULL);
 	CHECK(t[4].state == TICKET_NONE && a.active == 2 && a.queued == 2);
-	CHECK(admission_leave(&a, &t[1], 10) == &t[2]);
+	CHECK(admission_leave(&a, &t[1], 10, true) == &t[2]);
 	CHECK(t[2].state == TICKET_RUNNING && t[2].since == 10 && a.active == 2 && a.queued == 1);
-	CHECK(admission_leave(&a, &t[0], 20) == &t[3]);
-	CHECK(admission_leave(&a, &t[2], 20) == NULL);
-	CHECK(admission_leave(&a, &t[3], 20) == NULL);
+	CHECK(admission_leave(&a, &t[0], 20, true) == &t[3]);
+	CHECK(admission_leave(&a, &t[2], 20, true) == NULL);
+	CHECK(admission_leave(&a, &t[3], 20, true) == NULL);
 	CHECK(a.active == 0 && a.queued == 0 && a.head == NULL && a.tail == NULL);
-	CHECK(admission_leave(&a, &t[4], 30) == NULL); /* it never had a place */
+	CHECK(admission_leave(&a, &t[4], 30, true) == NULL); /* it never had a place */
 }
 
 static void test_leavers(void)
@@ -36,13 +36,13 @@ static void test_leavers(void)
 		admission_init(&a, 1, 3, INT64_MAX);
 		for (i = 0; i < 4; i++)
 			admission_ask(&a, &t[i], NULL, 0);
-		CHECK(admission_leave(&a, &t[gone], 0) == NULL); /* the turn is still taken */
+		CHECK(admission_leave(&a, &t[gone], 0, true) == NULL); /* the turn is still taken */
 		CHECK(a.queued == 2);
 		for (i = 1; i < 4; i++) {
 			struct ticket *before = &t[i - 1 == gone ? i - 2 : i - 1];
 
 			if (i != gone)
-				CHECK(admission_leave(&a, before, 0) == &t[i]);
+				CHECK(admission_leave(&a, before, 0, true) == &t[i]);
 		}
 	}
 }
@@ -68,18 +68,25 @@ static void test_estimates(void)
 	admission_init(&a, 2, 64, INT64_MAX);
 	for (i = 0; i < 40; i++) {
 		admission_ask(&a, &t[i], NULL, 0);
-		admission_leave(&a, &t[i], i < 8 ? 1000000 : 4000);
+		admission_leave(&a, &t[i], i < 8 ? 1000000 : 4000, true);
 	}
 	admission_ask(&a, &t[0], NULL, 0);
 	admission_ask(&a, &t[1], NULL, 0);
 	CHECK(admission_estimate(&a) == 2000);
 	CHECK(admission_retry_after(&a, 0) == 2);
 
+	check_case("what was never served says nothing of the time it takes");
+	admission_init(&a, 1, 64, INT64_MAX);
+	admission_ask(&a, &t[0], NULL, 0);
+	admission_leave(&a, &t[0], 0, false);
+	admission_ask(&a, &t[0], NULL, 0);
+	CHECK(admission_estimate(&a) == 30000);
+
 	check_case("Retry-After stays within 1 and 300");
 	admission_init(&a, 1, 64, INT64_MAX);
 	CHECK(admission_retry_after(&a, 7) == 1);
 	admission_ask(&a, &t[0], NULL, 0);
-	admission_leave(&a, &t[0], 9000000);
+	admission_leave(&a, &t[0], 9000000, true);
 	admission_ask(&a, &t[0], NULL, 0);
 	CHECK(admission_retry_after(&a, 7) == 300);
 }
