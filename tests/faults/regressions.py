@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""Bugs that were found by reading or by attack; each came back to life in its test before it was mended."""
+
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+
+from fake import upstream as fake
+from lib.harness import (Client, Server, backend, binary, check, children_of, clean_environment, cpu_seconds, equal,
+                         test, wait_until)
+
+
+class Activated:
+    """A frontend that is handed its listener, as socket activation does it (sd_listen_fds(3))."""
+
+    def __init__(self, *options):
+        self.listener = socket.socket()
+        self.listener.bind(('127.0.0.1', 0))
+        self.listener.listen(200)
+        self.address = self.listener.getsockname()
+        fd = self.listener.fileno()
+        words = ' '.join([binary(), 'frontend', *map(str, options)])
+        script = f'exec 3<&{fd}; export LISTEN_PID=$$ LISTEN_FDS=1; exec {words} 2>/dev/null'
+        self.process = subprocess.Popen(['bash', '-c', script], pass_fds=[fd], env=clean_environment(),
+                                        stdout=subprocess.PIPE, text=True)
+        self.said = self.process.stdout.readline()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(2)
+        equal(self.process.wait(10), 0, 'exit code')
+        self.process.stdout.close()
+        self.listener.close()
+
+
+@test
+def nonsense_behind_the_end_of_an_answer_is_nothing():
+    def no_newline(x):
+        x.chunk(b'garbage without newline')
+
+    def split_error(x):
+        x.chunk(b'{"error":"late')
+        x.pass_gate()
+        x.chunk(b'"}\n')
+
+    for after in (no_newline, split_error):
+        with fake.Upstream() as up, backend(up) as server:
+            def script(x):
+                x.head(200, fake.NDJSON)
+                for line in fake.chat_lines(['a', 'b']):
+                    x.chunk(line)
+                after(x)
+                x.last_chunk()
+            up.on('/api/chat', script)
+            worker = server.worker()
+            up.gate().clear()
+            with Client(server.address) as client:
+                client.request('POST', '/api/chat', {'model': fake.NAME, 'prompt': 'hi'})
+                up.wait_exchange('/api/chat')
+                up.gate().set()
+                equal(client.read_reply().json()['response'], 'ab', 'answer')
+            equal(server.worker(), worker, 'the worker')
+
+
+@test
+def conversation_id_is_the_client_s_own_however_long_the_answer_takes():
+    """It once pointed into memory that the next request's body was written to."""
+    with fake.Upstream() as up, backend(up) as server:
+        def script(x):
+            x.head(200, fake.NDJSON)
+            lines = list(fake.chat_lines(['a', 'b']))
+            x.chunk(lines[0])
+            x.pass_gate()
+            for line in lines[1:]:
+                x.chunk(line)
+            x.last_chunk()
+        up.on('/api/chat', script)
+        up.gate().clear()
+        replies = []
+        def first():
+            replies.append(server.post('/api/chat', {'model': fake.NAME, 'prompt': 'hi', 'conversation_id': 'mine'}).json())
+        asking = threading.Thread(target=first)
+        asking.start()
+        up.wait_exchange('/api/chat')
+        with Client(server.address) as other:
+            other.send(other.head('POST', '/api/chat', {'Content-Length': 9000}) + b'{"prompt":"' + b'SECRET ' * 500)
+            wait_until(lambda: server.get('/health').json()['active'] == 1, 'the turn')
+            up.gate().set()
+            asking.join(20)
+        equal(replies[0]['conversation_id'], 'mine', 'conversation_id')
+
+
+@test
+def full_shared_listener_does_not_spin():
+    with Activated('--workers', 2, '--max-connections', 16, '--head-timeout', 60) as server:
+        held = [socket.create_connection(server.address) for _ in range(80)]
+        try:
+            for one in held:
+                one.send(b'GET / HT')
+            workers = wait_until(lambda: children_of(server.process.pid), 'the workers')
+
+            def is_quiet():
+                before = sum(map(cpu_seconds, workers))
+                threading.Event().wait(1)  # the span that is measured
+                return sum(map(cpu_seconds, workers)) - before < 0.3
+            wait_until(is_quiet, 'a second that costs next to nothing')
+        finally:
+            for one in held:
+                one.close()
+
+
+@test
+def activated_loopback_listener_refuses_foreign_hosts():
+    with Activated('--workers', 1) as server, Client(server.address) as client:
+        check(f'http://127.0.0.1:{server.address[1]}' in server.said, f'says {server.said!r}')
+        equal(client.get('/config.json', fields={'Host': 'evil.example'}).status, 421, 'foreign host')
+
+
+@test
+def silent_connections_do_not_starve_probes():
+    with fake.Upstream() as up, backend(up, '--max-connections', 16, '--head-timeout', 600) as server:
+        silent = [server.client() for _ in range(60)]
+        with Client(server.address) as client:
+            equal(client.get('/health').status, 200, '/health')
+        for one in silent:
+            one.close()
+
+
+@test
+def head_through_the_proxy_tells_the_length_of_a_get():
+    with fake.Upstream() as up, backend(up) as behind, Server('frontend', '--api-proxy', behind.url) as server:
+        length = server.get('/api/tags').get('Content-Length')
+        check(int(length) > 0, f'length of a GET: {length}')
+        equal(server.ask('HEAD', '/api/tags').get('Content-Length'), length, 'length of a HEAD')
+
+
+@test
+def demo_on_all_addresses_serves_the_api_by_any_name():
+    with Server('demo', '--ollama', 'sim', listen='0.0.0.0:0') as server, Client(('127.0.0.1', server.address[1])) as client:
+        for path in ('/', '/api/tags'):
+            equal(client.get(path, fields={'Host': 'mybox.lan'}).status, 200, path)
+
+
+@test
+def file_that_cannot_be_opened_for_want_of_descriptors_is_503():
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, 'big.bin'), 'wb') as file:
+            file.write(b'x' * 9000000)
+        # two descriptors a download, and the limit leaves room for fewer than are asked for
+        with Server('frontend', '--workers', 1, '--root', folder, '--max-connections', 400, nofile=256) as server:
+            clients, statuses = [], set()
+            for _ in range(120):
+                clients.append(Client(server.address, receive_buffer=4096))
+                clients[-1].send(b'GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n')
+            for client in clients:
+                try:
+                    statuses.add(client.read_head().status)
+                except AssertionError:
+                    statuses.add('closed')  # it had not been heard of yet when room was needed
+                client.close()
+            check(200 in statuses and statuses <= {200, 503, 'closed'}, f'statuses {statuses}')
