@@ -108,3 +108,13 @@ struct slice file_type(struct slice path)
 	}
 	return SLICE("application/octet-stream");
 }
+
+bool file_has_extension(struct slice path)
+{
+	size_t i;
+
+	for (i = path.n; i > 0 && path.p[i - 1] != '/'; i--)
+		if (path.p[i - 1] == '.')
+			return true;
+	return false;
+}

@@ -28,5 +28,7 @@ struct file_reply {
 void file_reply_begin(const struct conn *, struct file_reply *, struct buf *fields);
 /* The content type for a file's name. */
 struct slice file_type(struct slice path);
+/* Whether the last segment has a dot: else it may be a view of the page, known by its path. */
+bool file_has_extension(struct slice path);
 
 #endif

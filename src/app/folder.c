@@ -188,21 +188,11 @@ static bool reply_best(struct conn *c, int dir, struct slice path)
 	return true;
 }
 
-static bool has_extension(struct slice path)
-{
-	size_t i;
-
-	for (i = path.n; i > 0 && path.p[i - 1] != '/'; i--)
-		if (path.p[i - 1] == '.')
-			return true;
-	return false;
-}
-
 bool folder_reply(struct conn *c, int dir, struct slice path)
 {
 	while (path.n > 0 && path.p[0] == '/')
 		path = slice_from(path, 1);
 	if (path.n > 0 && reply_best(c, dir, path))
 		return true;
-	return !has_extension(path) && reply_best(c, dir, SLICE("index.html"));
+	return !file_has_extension(path) && reply_best(c, dir, SLICE("index.html"));
 }

@@ -71,21 +71,11 @@ static void asset_reply(struct conn *c, const struct asset *a)
 	conn_reply_static(c, r.status, r.type, buf_view(&fields), body);
 }
 
-static bool has_extension(struct slice path)
-{
-	size_t i;
-
-	for (i = path.n; i > 0 && path.p[i - 1] != '/'; i--)
-		if (path.p[i - 1] == '.')
-			return true;
-	return false;
-}
-
 static bool embedded_reply(struct conn *c, struct slice path)
 {
 	const struct asset *a = asset_find(path);
 
-	if (a == NULL && !has_extension(path)) /* a view of the page, which knows it by its path */
+	if (a == NULL && !file_has_extension(path)) /* a view of the page, which knows it by its path */
 		a = front_of(c)->index;
 	if (a == NULL)
 		return false;
