@@ -178,7 +178,7 @@ static const struct route routes[] = {
 	{ R("/v1/embeddings"), HTTP_POST, ROUTE_COLLECT | ROUTE_OPENAI, api_openai },
 	{ R("/v1/responses"), HTTP_POST, ROUTE_COLLECT | ROUTE_OPENAI, api_openai },
 	{ R("/v1/models"), HTTP_GET, ROUTE_CROSS | ROUTE_OPENAI, api_pass },
-	{ R("/v1/models/"), HTTP_GET, ROUTE_CROSS | ROUTE_OPENAI | ROUTE_PREFIX, api_pass },
+	{ R("/v1/models/"), HTTP_GET, ROUTE_CROSS | ROUTE_OPENAI | ROUTE_PREFIX, api_model },
 	{ R("/api/pull"), ANY_METHOD, 0, forbidden },
 	{ R("/api/push"), ANY_METHOD, 0, forbidden },
 	{ R("/api/delete"), ANY_METHOD, 0, forbidden },

@@ -112,6 +112,10 @@ static bool choose_model(struct conn *c, const struct ollama_request *q, struct 
 	if (q->model.type == JSON_STRING) {
 		struct slice asked = json_unescape(a, q->model);
 
+		if (asked.p == NULL) {
+			conn_error(c, 400, SLICE("the model's name is too long"), 0);
+			return false;
+		}
 		out->model = alias_of(cf, asked);
 		out->replace = out->model.p != asked.p;
 	} else {
@@ -228,6 +232,18 @@ void api_pass(struct conn *c)
 	plan.parts[0] = request_head(c, &a, "GET", encode_path(&a, c->req->uri.path), -1);
 	plan.part_count = 1;
 	passage(c, &plan);
+}
+
+/* GET /v1/models/NAME */
+void api_model(struct conn *c)
+{
+	struct slice prefix = c->req->route->path, listed = c->server->env.config->models;
+	struct slice name = slice_from(c->req->uri.path, prefix.n);
+
+	if (name.n == 0 || (listed.n > 0 && !is_listed(listed, name)))
+		refuse_unlisted(c, name);
+	else
+		api_pass(c);
 }
 
 void api_models(struct conn *c)

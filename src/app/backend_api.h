@@ -14,5 +14,6 @@ void api_embed(struct conn *);
 void api_show(struct conn *);
 void api_openai(struct conn *); /* POST /v1/... */
 void api_pass(struct conn *);   /* GETs without a body */
+void api_model(struct conn *);  /* GET /v1/models/NAME */
 
 #endif

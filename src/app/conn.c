@@ -300,7 +300,7 @@ static bool is_line_end(struct slice s)
 
 static void head_too_slow(struct conn *c)
 {
-	if (c->in_idle_list || c->req == NULL || is_line_end(buf_view(&c->in))) {
+	if (c->req == NULL || is_line_end(buf_view(&c->in))) {
 		conn_close(c);
 		return;
 	}
@@ -340,6 +340,14 @@ void conn_cut(struct conn *c)
 {
 	stream_reset(&c->stream);
 	conn_close(c);
+}
+
+void conn_stop(struct conn *c)
+{
+	if (c->ops != NULL && c->ops->on_cut != NULL)
+		c->ops->on_cut(c->work);
+	else
+		conn_cut(c);
 }
 
 void conn_drain(struct conn *c)

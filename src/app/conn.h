@@ -30,6 +30,7 @@ struct work_ops {
 	void (*on_drained)(
 		void *work); /* the client took what was pending (below the low mark); may be NULL */
 	bool fin_is_gone;    /* a half-closed client has left (generations) */
+	void (*on_cut)(void *work); /* the server stops now: last words, if any; may be NULL */
 };
 
 /* What the access log says of a request beyond the obvious. */
@@ -144,6 +145,8 @@ void conn_work_start(struct conn *, const struct work_ops *, void *work);
 void conn_open(struct conn *, struct server *, int fd, const struct sock_addr *peer,
 	       bool reserve_only);
 void conn_close(struct conn *); /* at once; a request under way is given up */
+/* The server stops now: the request's work says its last words, all else is reset. */
+void conn_stop(struct conn *);
 void conn_cut(struct conn *);   /* the same by reset; its request is given up, too */
 void conn_drain(struct conn *); /* the drain's finish: close if idle, else after the reply */
 

@@ -48,6 +48,13 @@ static bool body_append(struct conn *c, struct slice piece, unsigned *status)
 	return true;
 }
 
+static bool chunk_is_too_much(const struct conn *c)
+{
+	const struct request *r = c->req;
+
+	return http_body_promised(&r->framing) > c->server->env.config->max_body - r->body_seen;
+}
+
 enum parse conn_body_feed(struct conn *c, struct slice in, size_t *used, unsigned *status)
 {
 	struct request *r = c->req;
@@ -62,6 +69,10 @@ enum parse conn_body_feed(struct conn *c, struct slice in, size_t *used, unsigne
 		*status = 400;
 		if (p == PARSE_BAD || !body_append(c, piece, status))
 			return PARSE_BAD;
+		if (chunk_is_too_much(c)) { /* as its size line says */
+			*status = 413;
+			return PARSE_BAD;
+		}
 		if (p == PARSE_DONE || *used == in.n)
 			return p;
 	}

@@ -154,8 +154,8 @@ static void dispatch(struct conn *c)
 		return;
 	}
 	r->body_discard = !(r->route->flags & ROUTE_COLLECT);
-	if (r->body_done || (r->body_discard && r->head.expect_continue)) {
-		r->route->fn(c); /* who asks first is told without sending a body nobody reads */
+	if (r->body_done || r->body_discard) {
+		r->route->fn(c); /* at once: nobody waits for a body that nobody reads */
 		return;
 	}
 	conn_body_start(c);
@@ -196,9 +196,13 @@ void conn_process_input(struct conn *c)
 				loop_timer_after(s->env.loop, &c->timer,
 						 s->env.config->head_timeout_ms);
 			c->seen = buf_len(&c->in);
+			if (!c->in_idle_list)
+				server_idle_add(s, c);
 			break;
 		}
 		c->seen = 0;
+		server_idle_remove(
+			s, c); /* not before: half a head must not keep a place from others */
 		loop_timer_clear(s->env.loop, &c->timer);
 		if (p == PARSE_BAD)
 			conn_head_refuse(c);
@@ -235,7 +239,6 @@ void conn_head_read(struct conn *c)
 		conn_close(c);
 		return;
 	}
-	server_idle_remove(s, c);
 	buf_commit(&c->in, n);
 	conn_process_input(c);
 }

@@ -105,7 +105,7 @@ static void on_drained(void *work)
 	send_pieces(work);
 }
 
-static const struct work_ops sending_ops = { on_gone, on_drained, false };
+static const struct work_ops sending_ops = { on_gone, on_drained, false, NULL };
 
 static void start_sending(struct conn *c, int fd, const struct file_reply *f, struct slice fields)
 {

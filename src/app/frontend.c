@@ -75,7 +75,8 @@ static bool embedded_reply(struct conn *c, struct slice path)
 {
 	const struct asset *a = asset_find(path);
 
-	if (a == NULL && !file_has_extension(path)) /* a view of the page, which knows it by its path */
+	if (a == NULL &&
+	    !file_has_extension(path)) /* a view of the page, which knows it by its path */
 		a = front_of(c)->index;
 	if (a == NULL)
 		return false;

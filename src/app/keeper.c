@@ -11,7 +11,7 @@
 enum {
 	LOOP_CAPACITY = 2048,
 	BACKOFF_FIRST_MS = 100,
-	BACKOFF_MAX_MS = 10000,
+	BACKOFF_MAX_MS = 5000,
 	STABLE_MS = 10000, /* a worker that lived this long is replaced at once */
 	QUICK_STOP_MS = 300,
 	KILL_GRACE_MS = 1000, /* after the drain deadline */

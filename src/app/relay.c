@@ -8,6 +8,7 @@ enum {
 	BLOCK = 4096,
 	READ_ROUNDS = 4,        /* per event, so that one fast stream does not starve the rest */
 	INTERIM_MAX = 4096,     /* 1xx heads */
+	DONE_GRACE_MS = 1000,   /* from the stream's own end to that of its body */
 	KEEPER_GRACE_MS = 2000, /* beyond --connect-timeout, which the keeper enforces */
 };
 
@@ -226,7 +227,8 @@ static enum relay_step read_upstream(struct relay *r)
 			return RELAY_GO_ON;
 		}
 		if (r->state == RELAY_BODY)
-			timer_arm(r, r->plan.stall_ms);
+			timer_arm(r, r->done ? MIN(r->plan.stall_ms, (int64_t)DONE_GRACE_MS)
+					     : r->plan.stall_ms);
 		if (n < cap)
 			return RELAY_GO_ON;
 	}
@@ -372,8 +374,13 @@ static void on_total(void *ctx, int64_t now)
 
 /* ---- start ---- */
 
-static const struct work_ops leaving_ops = { on_gone, on_drained, true };
-static const struct work_ops patient_ops = { on_gone, on_drained, false };
+static void on_cut(void *work)
+{
+	relay_fail(work, 503, "this server is stopping, try again", NULL);
+}
+
+static const struct work_ops leaving_ops = { on_gone, on_drained, true, on_cut };
+static const struct work_ops patient_ops = { on_gone, on_drained, false, on_cut };
 
 static struct relay *relay_make(struct conn *c, const struct relay_plan *plan)
 {

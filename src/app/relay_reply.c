@@ -135,6 +135,15 @@ static void pass_head(struct relay *r, const struct http_head *h)
 	conn_begin(r->conn, r->status, r->type_text, buf_view(&b), r->length);
 }
 
+/* Redirects, parts and encoded bodies: Ollama sends none, so whoever did is something else. */
+static bool is_foreign(const struct http_head *h)
+{
+	struct slice coding = http_field_value(h, SLICE("Content-Encoding"));
+
+	return h->status == 206 || (h->status >= 300 && h->status < 400) ||
+	       (coding.n > 0 && !slice_eq_nocase(coding, SLICE("identity")));
+}
+
 enum relay_step relay_reply_head(struct relay *r, const struct http_head *h)
 {
 	struct slice type = http_field_value(h, SLICE("Content-Type"));
@@ -156,6 +165,8 @@ enum relay_step relay_reply_head(struct relay *r, const struct http_head *h)
 		r->length =
 			(int64_t)MIN(length, (uint64_t)INT64_MAX); /* of the body a GET would get */
 	r->mode = choose(r);
+	if (r->mode != RELAY_PASS && is_foreign(h))
+		return relay_fail(r, 502, "% answered nonsense", "a reply that is not of its API");
 	sse_watch_init(&r->sse);
 	if (r->mode == RELAY_PASS)
 		pass_head(r, h);

@@ -215,7 +215,7 @@ static void on_drain_deadline(void *ctx, int64_t now)
 	log_end(&l);
 	for (i = 0; i < s->fresh; i++)
 		if (s->slab[i].state != CONN_FREE)
-			conn_cut(&s->slab[i]);
+			conn_stop(&s->slab[i]);
 	loop_stop(s->env.loop);
 }
 

@@ -207,7 +207,7 @@ static void on_drained(void *work)
 		speak(w);
 }
 
-static const struct work_ops work_ops = { on_gone, on_drained, true };
+static const struct work_ops work_ops = { on_gone, on_drained, true, NULL };
 
 static void touch_model(struct sim_work *w)
 {

@@ -214,7 +214,7 @@ int sock_receive_message(int fd, void *msg, size_t n, int *passed)
 		got = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (got < 0 && errno == EINTR);
 	if (got < 0)
-		return errno == EAGAIN ? 0 : -1;
+		return errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS ? 0 : -1;
 	for (c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 			memcpy(passed, CMSG_DATA(c), sizeof(int));

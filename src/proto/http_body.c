@@ -282,3 +282,8 @@ enum parse http_body_feed(struct http_body *b, struct slice in, size_t *used, st
 		return PARSE_BAD;
 	return b->state == END ? PARSE_DONE : PARSE_MORE;
 }
+
+uint64_t http_body_promised(const struct http_body *b)
+{
+	return b->state == DATA || b->state == PLAIN ? b->left : 0;
+}

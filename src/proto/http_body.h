@@ -35,4 +35,8 @@ void http_body_init_framing(struct http_body *, enum http_framing, uint64_t leng
  * of the stream). */
 enum parse http_body_feed(struct http_body *, struct slice in, size_t *used, struct slice *piece);
 
+/* Content bytes that are sure to come, as the length or the size line of the current chunk says:
+ * what is too much can be refused before it was sent. */
+uint64_t http_body_promised(const struct http_body *);
+
 #endif

@@ -8,7 +8,8 @@ import tempfile
 import threading
 
 from fake import upstream as fake
-from lib.harness import (Client, Server, backend, binary, check, children_of, clean_environment, cpu_seconds, equal,
+from faults.forms import CHAT, CHAT_WHOLE, ORIGIN, STREAMS, check_good, check_refused
+from lib.harness import (Cases, Client, Server, backend, binary, check, children_of, clean_environment, cpu_seconds, equal,
                          test, wait_until)
 
 
@@ -163,3 +164,88 @@ def file_that_cannot_be_opened_for_want_of_descriptors_is_503():
                     statuses.add('closed')  # it had not been heard of yet when room was needed
                 client.close()
             check(200 in statuses and statuses <= {200, 503, 'closed'}, f'statuses {statuses}')
+
+
+@test
+def half_heads_do_not_starve_probes():
+    with fake.Upstream() as up, backend(up, '--max-connections', 16, '--head-timeout', 600) as server:
+        held = [server.client() for _ in range(60)]
+        for one in held:
+            try:
+                one.send(b'GET / HT')
+            except OSError:
+                pass  # it has made room already
+        with Client(server.address) as client:
+            equal(client.get('/health').status, 200, '/health')
+        for one in held:
+            one.close()
+
+
+@test
+def drain_deadline_is_told_to_those_it_cuts():
+    with fake.Upstream() as up, backend(up, '--drain-announce', 0, '--drain-timeout', 0.5, may_restart=True) as server:
+        up.on('/api/chat', fake.MODES['endless_slow'])
+        with Client(server.address) as first, Client(server.address) as second:
+            CHAT.send(first)
+            reply = first.read_head()
+            first.read_chunk(reply)
+            CHAT.send(second)
+            wait_until(lambda: server.get('/health').json()['queued'] == 1, 'the second waits')
+            server.process.terminate()
+            first.read_rest(reply)
+            check(reply.whole() and b'"error"' in reply.body.split(b'\n')[-2], f'cut without a word: {reply}')
+            check_refused(second.read_reply(), 503)
+            equal(server.process.wait(10), 0, 'exit code')
+
+
+@test
+def chunk_that_is_too_long_is_refused_by_its_size_line():
+    with fake.Upstream() as up, backend(up) as server, Client(server.address) as client:
+        client.send(client.head('POST', '/api/chat', {'Transfer-Encoding': 'chunked'}) + b'80000000\r\n')
+        check_refused(client.read_reply(), 413)
+
+
+@test
+def refused_route_does_not_wait_for_its_body():
+    with fake.Upstream() as up, backend(up) as server, Client(server.address) as client:
+        client.send(client.head('POST', '/nowhere', {'Content-Length': 100000}) + b'x')
+        check_refused(client.read_reply(), 404)
+
+
+@test
+def stream_ends_with_its_done_however_long_ollama_keeps_it_open():
+    with fake.Upstream() as up, backend(up, '--stall-timeout', 300) as server:
+        up.on_generations(fake.MODES['said_then_silent'])
+        cases = Cases()
+        for form in [*STREAMS, ORIGIN]:
+            with cases(form.name), Client(server.address) as client:
+                check_good(form, form.ask(client))
+        cases.judge()
+
+
+@test
+def replies_that_are_not_ollama_s_are_502():
+    heads = {'redirect': (302, [('Location', 'http://elsewhere.example/'), ('Content-Length', '0')]),
+             'part': (206, [('Content-Type', 'application/json'), ('Content-Length', '2')]),
+             'encoded': (200, [('Content-Type', 'application/json'), ('Content-Encoding', 'gzip'), ('Content-Length', '2')])}
+    with fake.Upstream() as up, backend(up) as server:
+        cases = Cases()
+        for name, (status, fields) in heads.items():
+            def script(x, status=status, fields=fields):
+                text = ''.join(f'{k}: {v}\r\n' for k, v in fields)
+                x.send(f'HTTP/1.1 {status} Some\r\n{text}\r\n'.encode() + (b'{}' if status != 302 else b''))
+            up.on('/api/chat', script)
+            for form in (CHAT, CHAT_WHOLE, ORIGIN):
+                with cases(f'{name}, {form.name}'), Client(server.address) as client:
+                    check_refused(form.ask(client), 502)
+        cases.judge()
+
+
+@test
+def long_names_and_unlisted_models_are_refused():
+    with fake.Upstream() as up, backend(up, '--models', 'good') as server:
+        text = check_refused(server.post('/api/chat', {'model': 'a' * 100000, 'messages': []}), 400)
+        check('too long' in text, f'says {text!r}')
+        for path in ('/v1/models/bad', '/v1/models/b%61d', '/v1/models/./bad', '/v1/models/'):
+            check_refused(server.get(path), 404, True)
+        equal(up.requests('/v1/models/bad'), [], 'requests at the upstream')

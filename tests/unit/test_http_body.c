@@ -398,6 +398,27 @@ static void test_init_from_head(void)
 	CHECK(body.framing == HTTP_LENGTH && body.left == 12 && body.total == 0);
 }
 
+static void test_promised(void)
+{
+	struct http_body b;
+	struct slice piece;
+	size_t n;
+
+	check_case("what is sure to come");
+	http_body_init_framing(&b, HTTP_LENGTH, 10);
+	CHECK(http_body_promised(&b) == 10);
+	http_body_feed(&b, check_guard_str("abc"), &n, &piece);
+	CHECK(http_body_promised(&b) == 7);
+	http_body_init_framing(&b, HTTP_CHUNKED, 0);
+	CHECK(http_body_promised(&b) == 0);
+	http_body_feed(&b, check_guard_str("ff"), &n, &piece); /* the size may grow yet */
+	CHECK(http_body_promised(&b) == 0);
+	http_body_feed(&b, check_guard_str("f\r\nab"), &n, &piece);
+	CHECK(http_body_promised(&b) == 0xffd);
+	http_body_init_framing(&b, HTTP_CLOSE, 0);
+	CHECK(http_body_promised(&b) == 0);
+}
+
 int main(void)
 {
 	FOR_ROWS(i, chunked)
@@ -414,5 +435,6 @@ int main(void)
 	test_none_and_close();
 	test_after_the_end();
 	test_init_from_head();
+	test_promised();
 	return check_done();
 }
