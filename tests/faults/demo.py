@@ -28,7 +28,7 @@ def one_port_serves_page_and_gateway():
 @test
 def stand_in_answers_when_asked_for():
     with Server('demo', '--ollama', 'sim', '--tokens-per-second', 1000, '--first-token-delay', 0) as server:
-        models = wait_until(lambda: server.get('/api/models').json().get('models'), 'the models')
+        models = wait_until(lambda: (x := server.get('/api/models').json()).get('default') and x['models'], 'the models')
         check(models[0].startswith('ollachat-sim'), f'models {models}')
         reply = server.post('/api/chat', {'messages': MESSAGES})
         check(len(answer_of(CHAT, reply)) > 10, f'answer {reply}')
