@@ -151,6 +151,7 @@ static bool plan_demo(struct keeper_plan *p, const struct config *cf)
 	p->note = sim ? sim_note : cf->ollama_given ? given_note : real_note;
 	if (sim) {
 		g = add_group(p, &sim_kind, cf);
+		g->config.access_log = false; /* the gateway tells of the same requests */
 		hide(g);
 		if (!keeper_listen(g))
 			return false;
@@ -201,6 +202,7 @@ int roles_main(int argc, char **argv)
 
 	if (cf == NULL || plan == NULL || text == NULL)
 		return 1;
+	proc_seal_relocations();
 	proc_hide_stdin();
 	buf_init(&out, text, HELP_MAX);
 	switch (config_read(argc, argv, proc_env, cf, &out)) {

@@ -2,9 +2,11 @@
 /* proc.c: processes, limits, environment. */
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -161,6 +163,29 @@ void proc_close_others(const int *keep, size_t count)
 		from = next + 1;
 	}
 	close_span(from, ~0u);
+}
+
+static int seal(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	size_t i;
+
+	(void)size;
+	(void)ctx;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		uintptr_t from = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+		uintptr_t to = (from + info->dlpi_phdr[i].p_memsz) & -page;
+
+		from &= -page;
+		if (info->dlpi_phdr[i].p_type == PT_GNU_RELRO && to > from)
+			mprotect((void *)from, to - from, PROT_READ);
+	}
+	return 1; /* the program itself comes first, and is all that is asked for */
+}
+
+void proc_seal_relocations(void)
+{
+	dl_iterate_phdr(seal, NULL);
 }
 
 void proc_hide_stdin(void)

@@ -25,6 +25,9 @@ bool proc_write_stdout(struct slice);   /* whole, or false */
 bool proc_write_stderr(struct slice);
 /* Closes every descriptor from 3 on but these (ascending order not needed; -1 entries are fine). */
 void proc_close_others(const int *keep, size_t count);
+/* Makes the relocated data of a static position independent program read-only (RELRO), which
+ * musl's start code leaves to us. To be called first. */
+void proc_seal_relocations(void);
 void proc_hide_stdin(void); /* closed standard descriptors are opened on /dev/null */
 
 /* From here on this process may not open sockets, start programs or signal others: whoever takes

@@ -10,7 +10,7 @@ import time
 
 from faults.forms import CHAT, check_good
 from fake import upstream as fake
-from lib.harness import Client, Server, backend, check, cpu_seconds, equal, test, wait_until
+from lib.harness import Client, Server, backend, binary, check, cpu_seconds, equal, test, wait_until
 
 
 def idle_connections(server, number):
@@ -200,3 +200,14 @@ def random_bytes_hurt_nobody():
             equal(one.get('/health').status, 200, '/health')
             wait_until(lambda: one.descriptors() <= before, 'descriptors are closed')
         check_good(CHAT, server.post('/api/chat', CHAT.body))
+
+
+@test
+def relocated_data_is_read_only():
+    """The linker marks it (RELRO); musl's static start code leaves it writable, so the program seals it itself."""
+    with Server('frontend') as server:
+        for pid in [server.process.pid, *server.workers()]:
+            with open(f'/proc/{pid}/maps', encoding='ascii') as maps:
+                rights = [line.split()[1] for line in maps if line.rstrip().endswith(os.path.realpath(binary()))]
+            code = rights.index('r-xp')
+            check('r--p' in rights[code + 2:], f'{pid}: no sealed page behind the constants: {rights}')
