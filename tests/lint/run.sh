@@ -9,6 +9,7 @@ failed=0
 check() {
 	if out=$(sh "$@" 2>&1); then
 		passed=$((passed + 1))
+		[ -z "$out" ] || echo "$out"
 	else
 		failed=$((failed + 1))
 		echo "$1 says:"
