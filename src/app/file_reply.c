@@ -45,17 +45,8 @@ static void put_range(struct buf *b, const struct file_reply *f)
 	buf_put_str(b, "\r\n");
 }
 
-void file_reply_begin(const struct conn *c, struct file_reply *f, struct buf *fields)
+static void put_fields(const struct file_reply *f, struct slice etag, struct buf *fields)
 {
-	static const unsigned statuses[] = { 200, 206, 304, 416 };
-	char mem[128];
-	struct buf tag;
-	struct slice etag;
-
-	buf_init(&tag, mem, sizeof(mem));
-	etag = mark_etag(f, &tag);
-	f->part = http_part_of(&c->req->head, etag, f->size, &f->from, &f->to);
-	f->status = statuses[f->part];
 	buf_put_str(fields, "ETag: ");
 	buf_put(fields, etag);
 	buf_put_str(fields, f->immutable
@@ -70,6 +61,38 @@ void file_reply_begin(const struct conn *c, struct file_reply *f, struct buf *fi
 		put_range(fields, f);
 	if (f->part != HTTP_PART_UNSATISFIABLE)
 		buf_put_str(fields, coding_fields[f->coding]);
+}
+
+void file_reply_begin(const struct conn *c, struct file_reply *f, struct buf *fields)
+{
+	static const unsigned statuses[] = { 200, 206, 304, 416 };
+	char mem[128];
+	struct buf tag;
+	struct slice etag;
+
+	buf_init(&tag, mem, sizeof(mem));
+	etag = mark_etag(f, &tag);
+	f->part = http_part_of(&c->req->head, etag, f->size, &f->from, &f->to);
+	f->status = statuses[f->part];
+	put_fields(f, etag, fields);
+}
+
+void file_reply_prepare(struct file_reply *f, struct buf *fields)
+{
+	char mem[128];
+	struct buf tag;
+
+	buf_init(&tag, mem, sizeof(mem));
+	f->part = HTTP_PART_ALL;
+	put_fields(f, mark_etag(f, &tag), fields);
+}
+
+bool file_wants_all(const struct conn *c)
+{
+	const struct http_head *h = &c->req->head;
+
+	return http_field_find(h, SLICE("If-None-Match")) == NULL &&
+	       http_field_find(h, SLICE("Range")) == NULL;
 }
 
 struct slice file_type(struct slice path)

@@ -26,6 +26,9 @@ struct file_reply {
 
 /* Judges conditions and ranges; the reply's fields into `fields` (512 bytes are enough). */
 void file_reply_begin(const struct conn *, struct file_reply *, struct buf *fields);
+/* The fields of a plain 200 ahead of any request, and whether a request is content with it. */
+void file_reply_prepare(struct file_reply *, struct buf *fields);
+bool file_wants_all(const struct conn *);
 /* The content type for a file's name. */
 struct slice file_type(struct slice path);
 /* Whether the last segment has a dot: else it may be a view of the page, known by its path. */

@@ -11,12 +11,18 @@
 #include "io/file.h"
 #include "proto/json.h"
 
-enum { FIELDS_MAX = 1024, CONFIG_MAX = 1024 };
+enum {
+	FIELDS_MAX = 1024,
+	CONFIG_MAX = 1024,
+	FILE_FIELDS_MAX = 512, /* of one variant of one file */
+	CODINGS = 3,
+};
 
 struct frontend {
 	int dir;                   /* --root, or -1 */
 	const struct asset *index; /* NULL: no page in this build */
 	struct slice config;       /* /config.json */
+	struct slice *prepared;    /* fields of each asset in each coding */
 	char fields_mem[FIELDS_MAX];
 	char config_mem[CONFIG_MAX];
 };
@@ -49,23 +55,41 @@ static const struct asset *asset_find(struct slice path)
 	return NULL;
 }
 
-static void asset_reply(struct conn *c, const struct asset *a)
+static struct slice asset_body(const struct asset *a, enum coding coding)
+{
+	return coding == CODING_BR ? a->br : coding == CODING_GZIP ? a->gzip : a->identity;
+}
+
+static struct file_reply asset_file(const struct asset *a, enum coding coding)
 {
 	struct file_reply r = { 0 };
-	struct slice bodies[3] = { a->identity, a->gzip, a->br };
-	struct slice body;
-	char mem[512];
-	struct buf fields;
 
-	buf_init(&fields, mem, sizeof(mem));
 	r.type = a->type;
 	r.etag = a->etag;
-	r.coding = file_coding(c, a->gzip.n > 0, a->br.n > 0);
+	r.coding = coding;
 	r.varies = a->gzip.n > 0 || a->br.n > 0;
 	r.immutable = a->immutable;
-	r.size = bodies[r.coding].n;
+	r.size = asset_body(a, coding).n;
+	return r;
+}
+
+static void asset_reply(struct conn *c, const struct asset *a)
+{
+	enum coding coding = file_coding(c, a->gzip.n > 0, a->br.n > 0);
+	struct file_reply r;
+	struct slice body = asset_body(a, coding);
+	char mem[FILE_FIELDS_MAX];
+	struct buf fields;
+
+	if (file_wants_all(c)) {
+		conn_reply_static(c, 200, a->type,
+				  front_of(c)->prepared[(a - assets) * CODINGS + coding], body);
+		return;
+	}
+	buf_init(&fields, mem, sizeof(mem));
+	r = asset_file(a, coding);
 	file_reply_begin(c, &r, &fields);
-	body = slice_make(bodies[r.coding].p + r.from, (size_t)(r.to - r.from));
+	body = slice_make(body.p + r.from, (size_t)(r.to - r.from));
 	if (r.part == HTTP_PART_NOT_MODIFIED || r.part == HTTP_PART_UNSATISFIABLE)
 		body.n = 0;
 	conn_reply_static(c, r.status, r.type, buf_view(&fields), body);
@@ -180,6 +204,27 @@ static void make_config(struct frontend *f, const struct server *s)
 	f->config = buf_view(&b);
 }
 
+/* What a request for a whole file is answered with, made once: nothing of it changes. */
+static bool prepare_assets(struct frontend *f, struct server *s)
+{
+	size_t n = assets_count * CODINGS, i, cap;
+	char *mem = mem_take(&s->mem, n * (sizeof(struct slice) + FILE_FIELDS_MAX) + 1, &cap);
+	struct buf b;
+
+	if (mem == NULL)
+		return false;
+	f->prepared = (struct slice *)(void *)mem;
+	mem += n * sizeof(struct slice);
+	for (i = 0; i < n; i++) {
+		struct file_reply r = asset_file(&assets[i / CODINGS], (enum coding)(i % CODINGS));
+
+		buf_init(&b, mem + i * FILE_FIELDS_MAX, FILE_FIELDS_MAX);
+		file_reply_prepare(&r, &b);
+		f->prepared[i] = buf_view(&b);
+	}
+	return true;
+}
+
 static bool frontend_open(struct server *s)
 {
 	size_t cap;
@@ -198,6 +243,8 @@ static bool frontend_open(struct server *s)
 			return false;
 		}
 	}
+	if (!prepare_assets(f, s))
+		return false;
 	make_fields(f, s);
 	make_config(f, s);
 	s->role_data = f;
