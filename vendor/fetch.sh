@@ -32,7 +32,8 @@ os_release() {
 }
 
 # Writes deb-src twins of the machine's own binary sources into $1. Only the release's main suite is needed;
-# a third party's entry that looks alike does no harm, for the bytes are judged by their hash.
+# a third party's entry that looks alike does no harm, for the bytes are judged by their hash. One-line entries come
+# first, as in /etc/apt: where both kinds name an archive, apt takes a later Signed-By, but not the lack of one.
 derive_sources() {
 	codename=$(os_release VERSION_CODENAME)
 	distro=$(os_release ID)
@@ -57,7 +58,7 @@ derive_sources() {
 			for (c = i + 2; c <= NF; c++) if ($c == "main") break
 			line = "deb-src" options " " $i " " codename " " wanted
 			if (c <= NF && !seen[line]++) print line
-		}' > "$1/from-list.list"
+		}' > "$1/0-from-list.list"
 
 	for list in "$etc"/apt/sources.list.d/*.sources; do
 		[ -r "$list" ] && cat "$list" && echo
@@ -79,10 +80,10 @@ derive_sources() {
 			keep = key != "types" && key != "suites" && key != "components" && key != "enabled" && key != "architectures"
 			if (keep) kept = kept $0 "\n"
 		}
-		END { flush() }' > "$1/from-deb822.sources"
+		END { flush() }' > "$1/1-from-deb822.sources"
 
-	[ -s "$1/from-list.list" ] || rm "$1/from-list.list"
-	[ -s "$1/from-deb822.sources" ] || rm "$1/from-deb822.sources"
+	[ -s "$1/0-from-list.list" ] || rm "$1/0-from-list.list"
+	[ -s "$1/1-from-deb822.sources" ] || rm "$1/1-from-deb822.sources"
 	[ -n "$(ls "$1")" ] || die "no apt source of $distro $codename found to take source packages from"
 }
 
