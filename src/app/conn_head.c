@@ -201,8 +201,8 @@ void conn_process_input(struct conn *c)
 			break;
 		}
 		c->seen = 0;
-		server_idle_remove(
-			s, c); /* not before: half a head must not keep a place from others */
+		/* not before: half a head must not keep a place from others */
+		server_idle_remove(s, c);
 		loop_timer_clear(s->env.loop, &c->timer);
 		if (p == PARSE_BAD)
 			conn_head_refuse(c);

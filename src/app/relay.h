@@ -79,6 +79,7 @@ struct relay {
 	bool retried;
 	bool committed;        /* our reply's head is out */
 	bool done, error_seen; /* the stream said so */
+	bool quoting;          /* a failure's detail is in the upstream's words: never logged */
 	bool mid_unit;         /* part of a line or event is out */
 	bool paused;           /* the client is slow: we do not read */
 };

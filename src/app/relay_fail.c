@@ -66,15 +66,19 @@ static void fail_committed(struct conn *c, enum relay_mode mode, bool mid_unit, 
 	conn_finish(c);
 }
 
-static void log_failure(struct relay *r, unsigned status, struct slice text)
+/* The upstream's own words may quote a prompt: they are for the client alone. */
+static void log_failure(struct relay *r, unsigned status, const char *text, const char *detail)
 {
+	char mem[512];
+	struct buf b;
 	struct log_line l;
 
 	r->conn->req->log.result = status == 503 ? "rejected" : status == 504 ? "timeout" : "error";
-	log_begin(&l, r->server->env.log, LOG_WARN, "upstream");
+	buf_init(&b, mem, sizeof(mem));
+	log_begin(&l, r->server->env.log, LOG_WARN, "request failed");
 	log_text(&l, "request_id", r->conn->req->id);
 	log_num(&l, "status", status);
-	log_text(&l, "why", text);
+	log_text(&l, "why", fail_text(r, &b, text, r->quoting ? NULL : detail));
 	log_end(&l);
 }
 
@@ -96,7 +100,7 @@ enum relay_step relay_fail(struct relay *r, unsigned status, const char *text, c
 	}
 	buf_init(&b, mem, sizeof(mem));
 	words = fail_text(r, &b, text, detail);
-	log_failure(r, status, words);
+	log_failure(r, status, text, detail);
 	buf_init(&unit, unit_mem, sizeof(unit_mem));
 	error_unit(r, &unit, status, words, wait);
 	if (!committed && r->plan.mode == RELAY_MODELS) {

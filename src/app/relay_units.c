@@ -76,6 +76,7 @@ static enum relay_step answer_add(struct relay *r, const struct chat_event *ev)
 	if (ev->type == CHAT_ERROR) {
 		error_words(ev, words, sizeof(words));
 		r->error_seen = false; /* it is not passed on: we tell it */
+		r->quoting = true;
 		return relay_fail(r, 502, "% broke off", words);
 	}
 	if (ev->content.n > 0 &&

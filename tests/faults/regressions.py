@@ -249,3 +249,32 @@ def long_names_and_unlisted_models_are_refused():
         for path in ('/v1/models/bad', '/v1/models/b%61d', '/v1/models/./bad', '/v1/models/'):
             check_refused(server.get(path), 404, True)
         equal(up.requests('/v1/models/bad'), [], 'requests at the upstream')
+
+
+@test
+def words_of_ollama_are_passed_on_but_not_logged():
+    """An error may quote the prompt; the log must not."""
+    with fake.Upstream() as up, backend(up) as server:
+        def script(x):
+            x.head(200, fake.NDJSON)
+            x.chunk(b'{"error":"cannot tokenize MARKER-OF-A-PROMPT"}\n')
+            x.last_chunk()
+        up.on('/api/chat', script)
+        text = check_refused(server.post('/api/chat', {'model': fake.NAME, 'prompt': 'MARKER-OF-A-PROMPT'}), 502)
+        check('MARKER-OF-A-PROMPT' in text, f'the client is not told: {text!r}')
+        wait_until(lambda: server.logged('status=502'), 'the log of the failure')
+        check(not server.logged('MARKER-OF-A-PROMPT'), 'the log quotes a prompt')
+
+
+@test
+def announced_drain_serves_on_and_a_second_signal_ends_it():
+    with fake.Upstream() as up, backend(up, '--drain-announce', 60, may_restart=True) as server, Client(server.address) as kept:
+        equal(kept.get('/health').status, 200, '/health before')
+        server.process.terminate()
+        wait_until(lambda: server.get('/health').status == 503, '/health tells of the drain')
+        equal(server.get('/health').json()['status'], 'draining', 'status')
+        reply = kept.post('/api/chat', CHAT.body)
+        check_good(CHAT, reply)
+        equal(reply.get('Connection'), 'close', 'Connection')
+        server.process.terminate()
+        equal(server.process.wait(10), 0, 'exit code')
