@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* keeper_worker.c: a worker's life as the keeper sees it: birth, messages, death, back-off. */
+#include "app/keeper_parts.h"
+#include "app/wire.h"
+#include "io/proc.h"
+#include "io/sock.h"
+
+enum {
+	BACKOFF_FIRST_MS = 100,
+	BACKOFF_MAX_MS = 5000,
+	STABLE_MS = 10000, /* a worker that lived this long is replaced at once */
+	LOG_BATCH =
+		64, /* messages of one worker per event, so that a loud one does not starve the rest */
+};
+
+static void worker_detach(struct worker *w)
+{
+	struct keeper *k = w->keeper;
+
+	if (w->group->dial != NULL)
+		dial_forget(w->group->dial, w);
+	loop_remove(k->loop, &w->channel_handle);
+	loop_remove(k->loop, &w->log_handle);
+	sock_close(w->channel);
+	sock_close(w->log);
+	w->channel = w->log = -1;
+}
+
+static void on_dialled(void *ctx, int fd, enum connect_fault fault, const char *why)
+{
+	struct worker *w = ctx;
+	struct wire m = { 0 };
+
+	m.type = fd >= 0 ? WIRE_CONNECTED : WIRE_FAILED;
+	m.fault = fault;
+	if (why != NULL)
+		memcpy(m.why, why, MIN(strlen(why), sizeof(m.why) - 1));
+	sock_send_message(w->channel, &m, sizeof(m), fd);
+	sock_close(fd);
+}
+
+static void on_channel(void *ctx, unsigned events)
+{
+	struct worker *w = ctx;
+	struct wire m;
+	int fd;
+
+	if (events & (LOOP_HUP | LOOP_ERROR)) { /* it died; SIGCHLD tells the rest */
+		loop_remove(w->keeper->loop, &w->channel_handle);
+		return;
+	}
+	while (sock_receive_message(w->channel, &m, sizeof(m), &fd) == 1) {
+		sock_close(fd); /* workers pass none */
+		if (m.type != WIRE_CONNECT || w->group->dial == NULL)
+			continue;
+		if (!dial_start(w->group->dial, on_dialled, w, w))
+			on_dialled(w, -1, CONNECT_OTHER, "too many connections are under way");
+	}
+}
+
+static void on_log(void *ctx, unsigned events)
+{
+	struct worker *w = ctx;
+	char line[LOG_LINE_MAX];
+	long n;
+	unsigned i;
+
+	for (i = 0; i < LOG_BATCH && (n = sock_receive_any(w->log, line, sizeof(line))) > 0; i++)
+		log_pass(&w->keeper->log, slice_make(line, (size_t)n));
+	if (events & (LOOP_HUP | LOOP_ERROR))
+		loop_remove(w->keeper->loop, &w->log_handle);
+}
+
+/* The child's side of the fork; never returns. */
+static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pid)
+{
+	struct keeper *k = w->keeper;
+	struct group *g = w->group;
+	struct log log = k->log;
+	struct worker_start start = {
+		.config = &g->plan->config,
+		.kind = g->plan->kind,
+		.shared = k->shared,
+		.log = &log,
+		.clock = k->clock,
+		.listener = w->listener,
+		.channel = channel,
+		.listener_shared = g->plan->listener_shared,
+		.forwards = g->plan->upstream != NULL && !g->plan->probes,
+		.index = w->index,
+		.upstream_name = g->plan->upstream_name,
+		.upstream_host = g->host_text,
+	};
+	int keep[] = { w->listener, channel, log_fd };
+
+	proc_die_with_parent(keeper_pid);
+	proc_close_others(keep, ARRAY_LEN(keep));
+	proc_name(g->plan->kind->name);
+	log.fd = log_fd;
+	log.is_socket = true;
+	log.role = g->plan->kind->name;
+	proc_exit(server_run(&start));
+}
+
+bool keeper_worker_start(struct worker *w)
+{
+	struct keeper *k = w->keeper;
+	int channel[2], log[2], keeper_pid = proc_pid();
+
+	if (!sock_pair(channel))
+		return false;
+	if (!sock_pair(log)) {
+		sock_close(channel[0]);
+		sock_close(channel[1]);
+		return false;
+	}
+	w->pid = proc_fork();
+	if (w->pid == 0)
+		worker_live(w, channel[1], log[1], keeper_pid);
+	sock_close(channel[1]);
+	sock_close(log[1]);
+	w->channel = channel[0];
+	w->log = log[0];
+	w->started_ms = loop_now(k->loop);
+	w->channel_handle = loop_add(k->loop, w->channel, LOOP_READ | LOOP_PEER, on_channel, w);
+	w->log_handle = loop_add(k->loop, w->log, LOOP_READ | LOOP_PEER, on_log, w);
+	if (w->pid > 0)
+		return true;
+	w->pid = 0;
+	worker_detach(w);
+	return false;
+}
+
+void keeper_worker_restart(struct worker *w)
+{
+	int64_t lived = loop_now(w->keeper->loop) - w->started_ms;
+	int64_t wait = lived >= STABLE_MS ? 0 : w->backoff_ms;
+
+	w->backoff_ms =
+		lived >= STABLE_MS ? BACKOFF_FIRST_MS : MIN(w->backoff_ms * 2, BACKOFF_MAX_MS);
+	loop_timer_after(w->keeper->loop, &w->restart, wait);
+}
+
+static void on_restart(void *ctx, int64_t now)
+{
+	struct worker *w = ctx;
+
+	(void)now;
+	if (w->keeper->shared->drain == DRAIN_FINISH)
+		return;
+	if (!keeper_worker_start(w)) {
+		log_event(&w->keeper->log, LOG_ERROR, "a worker cannot be started", NULL, NULL);
+		keeper_worker_restart(w);
+	}
+}
+
+void keeper_worker_init(struct worker *w, struct keeper *k, struct group *g, int listener)
+{
+	w->keeper = k;
+	w->group = g;
+	w->index = k->worker_count++;
+	w->listener = listener;
+	w->channel = w->log = -1;
+	w->backoff_ms = BACKOFF_FIRST_MS;
+	timer_init(&w->restart, on_restart, w);
+}
+
+static void worker_died(struct worker *w, int code)
+{
+	struct keeper *k = w->keeper;
+	struct log_line l;
+
+	on_log(w, 0); /* its last words */
+	worker_detach(w);
+	w->pid = 0;
+	if (k->shared->drain == DRAIN_FINISH)
+		return;
+	k->shared->worker_restarts = k->shared->worker_restarts + 1;
+	if (w->group->plan->probes) /* its streams are gone with it */
+		k->shared->active = k->shared->queued = 0;
+	log_begin(&l, &k->log, LOG_ERROR, "a worker died and is replaced");
+	log_str(&l, "worker", w->group->plan->kind->name);
+	log_num(&l, "code", code);
+	log_end(&l);
+	keeper_worker_restart(w);
+}
+
+void keeper_reap(struct keeper *k)
+{
+	int code, pid;
+	unsigned i;
+
+	while ((pid = proc_reap(&code)) > 0)
+		for (i = 0; i < k->worker_count; i++)
+			if (k->workers[i].pid == pid)
+				worker_died(&k->workers[i], code);
+	if (k->shared->drain == DRAIN_FINISH)
+		keeper_stop_when_empty(k);
+}
