@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* keeper.c: the keeper's birth, its signals, its end. */
 #include "app/keeper_parts.h"
-#include "app/probe.h"
 #include "base/fmt.h"
 #include "io/proc.h"
 
@@ -137,8 +136,11 @@ static bool probe_start(struct keeper *k)
 	for (i = 0; i < k->plan->count; i++) {
 		struct group *g = &k->groups[i];
 
-		if (g->plan->probes && probe_open(k->loop, g->dial, &g->plan->config, k->shared,
-						  &k->log, g->host_text) == NULL)
+		if (!g->plan->probes)
+			continue;
+		g->probe = probe_open(k->loop, g->dial, &g->plan->config, k->shared, &k->log,
+				      g->host_text);
+		if (g->probe == NULL)
 			return false;
 	}
 	return true;

@@ -5,6 +5,7 @@
 
 #include "app/dial.h"
 #include "app/keeper.h"
+#include "app/probe.h"
 
 enum { KEEPER_HOST_MAX = 300 };
 
@@ -26,6 +27,7 @@ struct worker {
 struct group {
 	struct keeper_group *plan;
 	struct dial *dial;
+	struct probe *probe; /* NULL: its upstream is not watched */
 	char host[KEEPER_HOST_MAX];
 	struct slice host_text; /* Host field for the upstream */
 };

@@ -17,21 +17,30 @@ void keeper_stop_when_empty(struct keeper *k)
 	loop_stop(k->loop);
 }
 
-static void finish(struct keeper *k)
+static void tell_workers(struct keeper *k, enum wire_type type)
 {
 	struct wire m = { 0 };
 	unsigned i;
 
-	k->shared->drain = DRAIN_FINISH;
-	m.type = WIRE_FINISH;
+	m.type = type;
 	m.value = k->deadline_ms;
 	for (i = 0; i < k->worker_count; i++) {
 		struct worker *w = &k->workers[i];
 
 		if (w->pid != 0 && !sock_send_message(w->channel, &m, sizeof(m), -1))
 			proc_kill(w->pid);
-		sock_close(w->listener);
-		w->listener = -1;
+	}
+}
+
+static void finish(struct keeper *k)
+{
+	unsigned i;
+
+	k->shared->drain = DRAIN_FINISH;
+	tell_workers(k, WIRE_FINISH);
+	for (i = 0; i < k->worker_count; i++) {
+		sock_close(k->workers[i].listener);
+		k->workers[i].listener = -1;
 	}
 	loop_timer_set(k->loop, &k->deadline, k->deadline_ms + KILL_GRACE_MS);
 	keeper_stop_when_empty(k);
@@ -64,12 +73,16 @@ void keeper_stop(struct keeper *k, bool announce)
 	const struct config *cf = &k->plan->groups[k->plan->count - 1].config;
 	int64_t now = loop_now(k->loop);
 
+	announce = announce && !k->plan->quick_stop && cf->drain_announce_ms > 0;
 	k->stopping = true;
-	k->shared->drain = DRAIN_ANNOUNCE;
 	k->deadline_ms = now + (k->plan->quick_stop ? QUICK_STOP_MS : cf->drain_timeout_ms);
-	log_event(&k->log, LOG_INFO, "stopping", NULL, NULL);
-	if (announce && !k->plan->quick_stop && cf->drain_announce_ms > 0) {
+	if (announce)
 		k->deadline_ms = MAX(k->deadline_ms, now + cf->drain_announce_ms);
+	k->shared->drain_deadline_ms = k->deadline_ms;
+	k->shared->drain = DRAIN_ANNOUNCE;
+	log_event(&k->log, LOG_INFO, "stopping", NULL, NULL);
+	if (announce) {
+		tell_workers(k, WIRE_ANNOUNCE);
 		loop_timer_after(k->loop, &k->announce, cf->drain_announce_ms);
 	} else {
 		finish(k);

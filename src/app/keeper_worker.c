@@ -51,6 +51,8 @@ static void on_channel(void *ctx, unsigned events)
 	}
 	while (sock_receive_message(w->channel, &m, sizeof(m), &fd) == 1) {
 		sock_close(fd); /* workers pass none */
+		if (m.type == WIRE_PROBE && w->group->probe != NULL)
+			probe_now(w->group->probe);
 		if (m.type != WIRE_CONNECT || w->group->dial == NULL)
 			continue;
 		if (!dial_start(w->group->dial, on_dialled, w, w))

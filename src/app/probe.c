@@ -12,7 +12,8 @@ enum {
 	OK_EVERY_MS = 5000,
 	FAILING_EVERY_MS = 1000,
 	STARTING_EVERY_MS = 200,
-	ANSWER_MS = 5000, /* longest wait for one round */
+	ANSWER_MS = 5000,      /* longest wait for one round */
+	WANTED_EVERY_MS = 250, /* rounds that were asked for, at most */
 	REPLY_MAX = 1024 * 1024,
 	ARENA = 4 * 1024 * 1024, /* pages are touched only when a list needs them */
 };
@@ -29,7 +30,9 @@ struct probe {
 	struct timer timer; /* between rounds, or the round's deadline */
 	struct stream stream;
 	struct loop_handle handle;
-	bool busy, loaded_known;
+	bool busy;
+	bool wanted;                /* somebody asked for a round of its own */
+	int64_t began_ms, asked_ms; /* the round, its latest question */
 	enum step step;
 	struct http_head head;
 	struct http_body body;
@@ -58,7 +61,7 @@ static void next_round(struct probe *p, int64_t ms)
 {
 	close_connection(p);
 	p->busy = false;
-	loop_timer_after(p->loop, &p->timer, ms);
+	loop_timer_after(p->loop, &p->timer, p->wanted ? MIN(ms, (int64_t)WANTED_EVERY_MS) : ms);
 }
 
 static void failed(struct probe *p, enum connect_fault fault, const char *why)
@@ -126,9 +129,16 @@ static void take_tags(struct probe *p, struct slice reply)
 
 static void take_ps(struct probe *p, struct slice reply)
 {
-	char model[SHARED_MODEL_MAX];
+	char mem[SHARED_LOADED_MAX], model[SHARED_MODEL_MAX];
 	struct arena a;
+	struct buf loaded;
 
+	arena_init(&a, p->arena_mem, ARENA);
+	buf_init(&loaded, mem, sizeof(mem) - 1);
+	if (ollama_names_list(reply, &a, &loaded) < 0)
+		return;
+	shared_write_text(p->shared, p->shared->loaded, buf_view(&loaded), SHARED_LOADED_MAX);
+	p->shared->loaded_ms = p->asked_ms;
 	shared_read_text(p->shared, p->shared->default_model, model, sizeof(model));
 	arena_init(&a, p->arena_mem, ARENA);
 	p->shared->model_ready = model[0] == '\0' || ollama_names_has(reply, slice_str(model), &a);
@@ -163,6 +173,7 @@ static bool ask(struct probe *p)
 	http_write_end(&b);
 	p->raw_n = p->body_n = 0;
 	p->in_body = false;
+	p->asked_ms = loop_now(p->loop);
 	part = buf_view(&b);
 	return stream_write(&p->stream, &part, 1, &n) == IO_OK && n == part.n;
 }
@@ -271,13 +282,14 @@ static void on_timer(void *ctx, int64_t now)
 {
 	struct probe *p = ctx;
 
-	(void)now;
 	if (p->busy) {
 		dial_forget(p->dial, p);
 		failed(p, CONNECT_TIMEOUT, "no answer in time");
 		return;
 	}
 	p->busy = true;
+	p->wanted = false;
+	p->began_ms = now;
 	p->step = STEP_VERSION;
 	loop_timer_after(p->loop, &p->timer, ANSWER_MS);
 	start_round(p);
@@ -305,4 +317,14 @@ struct probe *probe_open(struct loop *loop, struct dial *dial, const struct conf
 	timer_init(&p->timer, on_timer, p);
 	loop_timer_after(loop, &p->timer, 0);
 	return p;
+}
+
+void probe_now(struct probe *p)
+{
+	if (p->wanted)
+		return;
+	p->wanted = true;
+	if (!p->busy)
+		loop_timer_set(p->loop, &p->timer,
+			       MAX(loop_now(p->loop), p->began_ms + WANTED_EVERY_MS));
 }

@@ -13,5 +13,8 @@ struct probe;
 /* Starts at once. NULL: no memory. */
 struct probe *probe_open(struct loop *, struct dial *, const struct config *, struct shared *,
 			 struct log *, struct slice host);
+/* A round before its time: what Ollama holds has changed. However often it is called, rounds keep
+ * their distance. */
+void probe_now(struct probe *);
 
 #endif

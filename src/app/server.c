@@ -219,8 +219,18 @@ static void on_drain_deadline(void *ctx, int64_t now)
 	loop_stop(s->env.loop);
 }
 
+static void drain_begin(struct server *s)
+{
+	if (s->drain_told)
+		return;
+	s->drain_told = true;
+	if (s->kind->on_drain != NULL)
+		s->kind->on_drain(s);
+}
+
 static void drain_finish(struct server *s, int64_t deadline)
 {
+	drain_begin(s);
 	if (s->listening) {
 		s->listening = false;
 		loop_remove(s->env.loop, &s->listener_handle);
@@ -240,7 +250,9 @@ static void on_channel(void *ctx, unsigned events)
 	(void)events;
 	while ((got = sock_receive_message(s->start->channel, &w, sizeof(w), &fd)) == 1) {
 		w.why[sizeof(w.why) - 1] = '\0';
-		if (w.type == WIRE_FINISH)
+		if (w.type == WIRE_ANNOUNCE)
+			drain_begin(s);
+		else if (w.type == WIRE_FINISH)
 			drain_finish(s, w.value);
 		else if (s->upstreams != NULL)
 			upstream_on_wire(s->upstreams, &w, fd);

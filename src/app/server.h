@@ -53,6 +53,9 @@ struct role_kind {
 		fields; /* further fields of every reply, each ended by CRLF; open() may set others */
 	bool (*open)(
 		struct server *); /* makes server->role_data; false: cannot start (it said why) */
+	/* A drain began: its phase and deadline are in the shared page. Once in a worker's life; not in
+	 * one that is born while it lasts. May be NULL. */
+	void (*on_drain)(struct server *);
 };
 
 /* What the keeper gives a worker at birth. */
@@ -96,8 +99,8 @@ struct server {
 	uint64_t body_used; /* of --body-memory */
 	uint64_t request_seed, request_count;
 	struct timer drain_timer;
-	int64_t drain_deadline;
-	char *scratch; /* SERVER_SCRATCH bytes, good within one call */
+	bool drain_told; /* the role's on_drain() was called */
+	char *scratch;   /* SERVER_SCRATCH bytes, good within one call */
 	int64_t date_second;
 	char date[40]; /* "Date: ...\r\n", made anew each second */
 	size_t date_n;

@@ -7,7 +7,12 @@
 
 #include "base/base.h"
 
-enum { SHARED_WORKERS_MAX = 64, SHARED_NAMES_MAX = 8192, SHARED_MODEL_MAX = 512 };
+enum {
+	SHARED_WORKERS_MAX = 64,
+	SHARED_NAMES_MAX = 8192,
+	SHARED_LOADED_MAX = 2048,
+	SHARED_MODEL_MAX = 512,
+};
 
 /* Why no connection to the upstream came about. */
 enum connect_fault { CONNECT_OK, CONNECT_REFUSED, CONNECT_TIMEOUT, CONNECT_NAME, CONNECT_OTHER };
@@ -24,16 +29,20 @@ struct shared {
 	volatile uint32_t model_count;
 	volatile uint32_t
 		model_ready; /* the default model is loaded (or, without one, Ollama answers) */
-	volatile uint32_t model_was_ready; /* once; for /health?gate=model */
-	volatile uint32_t drain;           /* enum drain_phase */
+	volatile uint32_t model_was_ready;  /* once; for /health?gate=model */
+	volatile uint32_t drain;            /* enum drain_phase */
+	volatile int64_t drain_deadline_ms; /* when what still runs is cut; set before `drain` */
+	volatile int64_t loaded_ms;         /* when the poll behind `loaded` was started */
 	volatile uint32_t worker_restarts;
 	volatile uint32_t texts_seq;
 	char default_model[SHARED_MODEL_MAX]; /* --model, or the only one installed; "" otherwise */
 	char names[SHARED_NAMES_MAX];         /* installed models, "a, b, c" */
+	char loaded[SHARED_LOADED_MAX];       /* models in Ollama's memory, "a, b" */
 
 	/* the backend's worker writes */
 	volatile int64_t moved_ms; /* a generation last moved a byte */
 	volatile uint32_t active, queued;
+	volatile int64_t first_generation_ms; /* the first answer was complete; set once */
 
 	/* every worker its own */
 	volatile uint64_t turns[SHARED_WORKERS_MAX];
