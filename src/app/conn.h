@@ -38,7 +38,8 @@ struct request_log {
 	char model[96];
 	int64_t queue_ms, ttft_ms; /* -1: not known */
 	uint64_t tokens;
-	const char *result; /* NULL: none to speak of */
+	const char *result;       /* NULL: none to speak of */
+	unsigned intended_status; /* of a failure told after the status was out; 0: as sent */
 };
 
 /* A request under way; ends with conn_finish(). */

@@ -91,6 +91,7 @@ static bool group_open(struct keeper *k, size_t i)
 		int listener = plan->listeners[plan->listener_shared ? 0 : n];
 
 		keeper_worker_init(&k->workers[k->worker_count], k, g, listener);
+		metrics_board_add(k->board, plan->kind, plan->probes);
 	}
 	return true;
 }
@@ -116,7 +117,8 @@ static bool keeper_open(struct keeper *k)
 	k->clock = &clock_system;
 	k->shared = mem_shared(sizeof(*k->shared));
 	k->loop = loop_open(k->clock, LOOP_CAPACITY);
-	if (k->shared == NULL || k->loop == NULL)
+	k->board = metrics_board_open(SHARED_WORKERS_MAX);
+	if (k->shared == NULL || k->board == NULL || k->loop == NULL)
 		return false;
 	k->shared->started_ms = loop_now(k->loop);
 	keeper_log_init(k);

@@ -5,6 +5,7 @@
 
 #include "app/dial.h"
 #include "app/keeper.h"
+#include "app/metrics.h"
 #include "app/probe.h"
 
 enum { KEEPER_HOST_MAX = 300 };
@@ -37,6 +38,7 @@ struct keeper {
 	const struct clock *clock;
 	struct loop *loop;
 	struct shared *shared;
+	struct metrics_board *board;
 	struct log log;
 	struct group groups[KEEPER_GROUPS_MAX];
 	struct worker workers[SHARED_WORKERS_MAX];

@@ -83,6 +83,7 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 		.config = &g->plan->config,
 		.kind = g->plan->kind,
 		.shared = k->shared,
+		.board = k->board,
 		.log = &log,
 		.clock = k->clock,
 		.listener = w->listener,
@@ -126,9 +127,10 @@ bool keeper_worker_start(struct worker *w)
 	w->started_ms = loop_now(k->loop);
 	w->channel_handle = loop_add(k->loop, w->channel, LOOP_READ | LOOP_PEER, on_channel, w);
 	w->log_handle = loop_add(k->loop, w->log, LOOP_READ | LOOP_PEER, on_log, w);
+	k->board->of[w->index].pid = w->pid;
 	if (w->pid > 0)
 		return true;
-	w->pid = 0;
+	w->pid = k->board->of[w->index].pid = 0;
 	worker_detach(w);
 	return false;
 }
@@ -175,6 +177,7 @@ static void worker_died(struct worker *w, int code)
 	on_log(w, 0); /* its last words */
 	worker_detach(w);
 	w->pid = 0;
+	metrics_worker_gone(&k->board->of[w->index]);
 	if (k->shared->drain == DRAIN_FINISH)
 		return;
 	k->shared->worker_restarts = k->shared->worker_restarts + 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* request_log.c: one line a request. */
+/* request_log.c: one line a request, and its place in the metrics. */
 #include "app/request_log.h"
 
 static void put_address(struct log_line *l, const char *key, const struct ip_addr *a)
@@ -12,12 +12,23 @@ static void put_address(struct log_line *l, const char *key, const struct ip_add
 	log_text(l, key, buf_view(&b));
 }
 
+/* What the client was told, or was to be told; 499, as nginx has it: it left before that. */
+static unsigned status_of(const struct request *r)
+{
+	if (r->log.intended_status > 0)
+		return r->log.intended_status;
+	return r->status > 0 ? r->status : 499;
+}
+
 void request_log_write(struct conn *c, const char *how)
 {
 	const struct env *env = &c->server->env;
 	const struct request *r = c->req;
+	unsigned status = status_of(r);
 	struct log_line l;
 
+	metrics_http(env->metrics, metrics_route(c->server->kind, r->route), r->head.method,
+		     status);
 	if (!env->config->access_log || !log_is_on(env->log, LOG_INFO))
 		return;
 	log_begin(&l, env->log, LOG_INFO, "request");
@@ -27,7 +38,7 @@ void request_log_write(struct conn *c, const char *how)
 	log_text(&l, "method", r->head.method_text);
 	/* the path alone: a query may hold what is nobody's business */
 	log_text(&l, "path", slice_make(r->uri.path.p, MIN(r->uri.path.n, (size_t)128)));
-	log_num(&l, "status", r->status);
+	log_num(&l, "status", status);
 	log_num(&l, "bytes", (int64_t)r->sent);
 	log_num(&l, "duration_ms", loop_now(env->loop) - r->started);
 	if (r->log.queue_ms >= 0)

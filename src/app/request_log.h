@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* request_log.h: the access log: one line a request, never a prompt, an answer or a key. */
+/* request_log.h: the access log: one line a request, never a prompt, an answer or a key. And the
+ * count of requests in the metrics, log or no log. */
 #ifndef APP_REQUEST_LOG_H
 #define APP_REQUEST_LOG_H
 

@@ -319,6 +319,7 @@ static bool server_open(struct server *s, struct config *config, const struct wo
 	s->env.config = config;
 	s->env.log = start->log;
 	s->env.shared = start->shared;
+	s->env.metrics = &start->board->of[start->index];
 	s->env.clock = start->clock;
 	mem_init(&s->mem);
 	config->max_connections = fit_connections(s, config->max_connections);

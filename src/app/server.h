@@ -5,6 +5,7 @@
 #define APP_SERVER_H
 
 #include "app/config.h"
+#include "app/metrics.h"
 #include "app/shared.h"
 #include "io/log.h"
 #include "io/loop.h"
@@ -23,6 +24,7 @@ struct env {
 	const struct clock *clock;
 	struct log *log;
 	struct shared *shared;
+	struct metrics *metrics; /* this worker's */
 };
 
 typedef void route_fn(struct conn *);
@@ -63,12 +65,13 @@ struct worker_start {
 	const struct config *config;
 	const struct role_kind *kind;
 	struct shared *shared;
+	struct metrics_board *board;
 	struct log *log;
 	const struct clock *clock;
 	int listener, channel;
 	bool listener_shared; /* by several workers: wake one of them */
 	bool forwards;        /* any client may need a connection to the upstream at any time */
-	unsigned index;       /* into shared->turns */
+	unsigned index;       /* into shared->turns and the board */
 	struct slice upstream_name; /* "Ollama" or "the backend", for error texts */
 	struct slice upstream_host; /* the Host field sent there: "127.0.0.1:11434" */
 };
