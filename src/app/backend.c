@@ -197,4 +197,5 @@ const struct role_kind backend_kind = {
 	.fallback = &fallback,
 	.fields = SLICE_INIT("X-Content-Type-Options: nosniff\r\n"),
 	.open = api_open,
+	.on_drain = api_drain,
 };

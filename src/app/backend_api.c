@@ -13,13 +13,33 @@ enum {
 	PASSAGES_WAITING = 1024,
 	PASSAGE_MS = 10000, /* their longest wait for Ollama */
 	CONVERSATION_ID_MAX = 1024,
-	ARENA = 16 * 1024, /* for judging a body, beyond the request's own arena */
+	DRAIN_LOOK_MS = 500, /* while draining: who would come to his turn too late? */
+	ARENA = 16 * 1024,   /* for judging a body, beyond the request's own arena */
 };
 
 struct api {
 	struct admission turns;    /* generations */
 	struct admission passages; /* the rest */
+	struct loader *loader;
+	struct timer drain; /* looks again who would come too late */
 };
+
+void api_drain(struct server *s)
+{
+	struct api *api = s->role_data;
+	int64_t deadline = s->env.shared->drain_deadline_ms;
+
+	if (deadline == 0)
+		return;
+	relay_refuse_hopeless(s, &api->turns, deadline);
+	loop_timer_after(s->env.loop, &api->drain, DRAIN_LOOK_MS);
+}
+
+static void on_drain_timer(void *ctx, int64_t now)
+{
+	(void)now;
+	api_drain(ctx);
+}
 
 bool api_open(struct server *s)
 {
@@ -31,8 +51,10 @@ bool api_open(struct server *s)
 		return false;
 	admission_init(&api->turns, cf->max_active, cf->max_queue, cf->queue_timeout_ms);
 	admission_init(&api->passages, PASSAGES_MAX, PASSAGES_WAITING, INT64_MAX);
+	api->loader = loader_open(s, &api->turns);
+	timer_init(&api->drain, on_drain_timer, s);
 	s->role_data = api;
-	return true;
+	return api->loader != NULL;
 }
 
 static struct api *api_of(struct conn *c)
@@ -318,18 +340,45 @@ static bool is_absent(struct conn *c, struct slice model)
 	       !is_listed(list, model);
 }
 
+/* What is known already is said now, rather than after a wait. False: answered. */
+static bool may_wait(struct conn *c, struct slice model)
+{
+	const struct shared *sh = c->server->env.shared;
+	char mem[128];
+	struct buf b;
+
+	if (is_absent(c, model)) {
+		refuse_unlisted(c, model);
+		return false;
+	}
+	if (sh->refused_since_ms == 0)
+		return true;
+	buf_init(&b, mem, sizeof(mem));
+	buf_put_str(&b, "cannot reach ");
+	buf_put(&b, c->server->start->upstream_name);
+	buf_put_str(&b, ": Connection refused");
+	conn_error(c, 502, buf_view(&b), 0);
+	return false;
+}
+
+static bool wants_progress(const struct conn *c)
+{
+	return c->req->head.minor >= 1 &&
+	       slice_eq(http_field_value(&c->req->head, SLICE("X-Ollachat-Progress")), SLICE("1"));
+}
+
 /* A turn; `whole`: Ollama answers all at once, so that its first byte comes with its last. */
 static void generation(struct conn *c, struct relay_plan *plan, bool whole)
 {
 	const struct config *cf = c->server->env.config;
 
-	if (api_of(c)->turns.active >= cf->max_active && is_absent(c, plan->model)) {
-		refuse_unlisted(c, plan->model); /* rather now than after the wait */
+	if (api_of(c)->turns.active >= cf->max_active && !may_wait(c, plan->model))
 		return;
-	}
 	plan->gate = &api_of(c)->turns;
-	plan->generation = true;
+	plan->loader = api_of(c)->loader;
+	plan->generation = plan->beats = true;
 	plan->fin_is_gone = true;
+	plan->progress = plan->form == RELAY_FORM_LINES && wants_progress(c);
 	plan->first_byte_ms = whole ? cf->max_generation_ms : cf->first_byte_timeout_ms;
 	plan->stall_ms = cf->stall_timeout_ms;
 	plan->total_ms = cf->max_generation_ms;
@@ -366,6 +415,7 @@ void api_chat(struct conn *c)
 		if (!keep_conversation_id(c, &q, &plan))
 			return;
 	}
+	plan.form = streamed ? RELAY_FORM_LINES : RELAY_FORM_WHOLE;
 	generation(c, &plan, !q.origin_form && !streamed);
 }
 
@@ -374,8 +424,10 @@ void api_generate(struct conn *c)
 	struct relay_plan plan = { 0 };
 	struct ollama_request q;
 
-	if (prepare(c, OLLAMA_GENERATE, &q, &plan))
-		generation(c, &plan, q.stream == OLLAMA_STREAM_OFF);
+	if (!prepare(c, OLLAMA_GENERATE, &q, &plan))
+		return;
+	plan.form = q.stream == OLLAMA_STREAM_OFF ? RELAY_FORM_WHOLE : RELAY_FORM_LINES;
+	generation(c, &plan, q.stream == OLLAMA_STREAM_OFF);
 }
 
 void api_embed(struct conn *c)
@@ -383,8 +435,10 @@ void api_embed(struct conn *c)
 	struct relay_plan plan = { 0 };
 	struct ollama_request q;
 
-	if (prepare(c, OLLAMA_EMBED, &q, &plan))
-		generation(c, &plan, true);
+	if (!prepare(c, OLLAMA_EMBED, &q, &plan))
+		return;
+	plan.load = LOAD_EMBED;
+	generation(c, &plan, true);
 }
 
 void api_openai(struct conn *c)
@@ -395,6 +449,8 @@ void api_openai(struct conn *c)
 	if (!prepare(c, OLLAMA_OPENAI, &q, &plan))
 		return;
 	plan.responses = slice_eq(c->req->route->path, SLICE("/v1/responses"));
+	plan.form = q.stream == OLLAMA_STREAM_ON ? RELAY_FORM_EVENTS : RELAY_FORM_WHOLE;
+	plan.load = slice_eq(c->req->route->path, SLICE("/v1/embeddings")) ? LOAD_EMBED : LOAD_CHAT;
 	generation(c, &plan, q.stream != OLLAMA_STREAM_ON);
 }
 

@@ -5,7 +5,8 @@
 
 #include "app/conn.h"
 
-bool api_open(struct server *); /* makes the turns: server->role_data */
+bool api_open(struct server *);  /* makes the turns: server->role_data */
+void api_drain(struct server *); /* a drain has begun */
 
 void api_models(struct conn *); /* GET /api/models */
 void api_chat(struct conn *);   /* POST /api/chat, both forms */

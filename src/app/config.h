@@ -44,6 +44,8 @@ struct config {
 	int64_t queue_timeout_ms;
 	int64_t connect_timeout_ms, first_byte_timeout_ms, stall_timeout_ms, max_generation_ms;
 	int64_t start_timeout_ms;
+	int64_t heartbeat_ms; /* 0: none */
+	bool preload;
 
 	/* towards clients; what a role has no option for holds the default all the same */
 	uint64_t max_body, body_memory;

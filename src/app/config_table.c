@@ -82,6 +82,16 @@ const struct config_option config_options[] = {
 		.help = "longest wait for a turn",
 	},
 	{
+		.name = "preload", .shape = "on|off", .group = GROUP_OLLAMA, .kind = KIND_SWITCH,
+		.roles = B | D, AT(preload), .fallback = "on",
+		.help = "load the default model into memory at start, and again when Ollama dropped it",
+	},
+	{
+		.name = "heartbeat", .group = GROUP_OLLAMA, SECONDS(0, DAY),
+		.roles = B | D, AT(heartbeat_ms), .fallback = "15",
+		.help = "longest silence on a response that is still to come or goes on; 0: off",
+	},
+	{
 		.name = "connect-timeout", .group = GROUP_OLLAMA, SECONDS(1, DAY),
 		.roles = B | D, AT(connect_timeout_ms), .fallback = "2",
 		.help = "longest wait for a connection to Ollama, then 502",

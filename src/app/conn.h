@@ -134,6 +134,8 @@ void conn_begin(struct conn *, unsigned status, struct slice type, struct slice 
 		int64_t length);
 void conn_send(struct conn *, struct slice bytes);
 void conn_finish(struct conn *);
+/* Sends what waits and closes, but without the end that would make the reply a whole one. */
+void conn_finish_short(struct conn *);
 /* Breaks the connection so that no client takes the reply for a whole one. */
 void conn_abort(struct conn *);
 /* Bytes the client has not taken yet. */

@@ -257,6 +257,16 @@ void conn_finish(struct conn *c)
 	reply_end(c);
 }
 
+void conn_finish_short(struct conn *c)
+{
+	if (!c->chunked) { /* the end of the connection would be the end of the body */
+		conn_abort(c);
+		return;
+	}
+	c->keep_alive = false;
+	reply_end(c);
+}
+
 void conn_work_start(struct conn *c, const struct work_ops *ops, void *work)
 {
 	c->ops = ops;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* relay.h: one request on its way through the upstream and back: turn, connection, request out,
- * reply in, and its end told honestly. relay.c drives it; relay_reply.c knows what the reply's
- * bytes mean. */
+/* relay.h: one request on its way through the upstream and back: turn, model, connection, request
+ * out, reply in, and its end told honestly. relay.c drives it, relay_read.c takes the reply in,
+ * relay_reply.c and its parts know what its bytes mean, relay_beat.c speaks while there is nothing
+ * to say, relay_fail.c tells of failures. */
 #ifndef APP_RELAY_H
 #define APP_RELAY_H
 
 #include "app/admission.h"
 #include "app/conn.h"
+#include "app/loader.h"
 #include "app/upstream.h"
 #include "proto/ollama.h"
 #include "proto/sse.h"
@@ -22,25 +24,56 @@ enum relay_mode {
 	RELAY_MODELS, /* /api/tags turned into /api/models */
 };
 
+/* What the client awaits, by its request: known before the upstream has said a word. */
+enum relay_form { RELAY_FORM_WHOLE, RELAY_FORM_LINES, RELAY_FORM_EVENTS };
+
 enum { RELAY_PARTS_MAX = OLLAMA_PARTS_MAX + 2 };
 
 /* What a handler asks for. The parts live until the reply's first byte (the request's body and
  * work memory are given back then), the other slices as long as the request. */
 struct relay_plan {
 	enum relay_mode mode;
-	struct admission *gate;       /* whose turn it takes; NULL: none */
-	bool generation;              /* the model works for it (it has a gate) */
-	bool fin_is_gone;             /* a client that half-closes has left */
-	bool head_only;               /* the request is a HEAD: its reply has no body */
-	bool responses;               /* /v1/responses: its own error event */
-	struct slice model;           /* for the log and the origin's reply */
-	struct slice conversation_id; /* origin's reply: raw JSON; n == 0: "default" */
+	enum relay_form form;
+	struct admission *gate; /* whose turn it takes; NULL: none */
+	struct loader *loader;  /* sees to it that the model is in memory first; NULL: nobody */
+	enum load_kind load;    /* how it is loaded */
+	bool generation;        /* the model works for it (it has a gate) */
+	bool beats;             /* silence is broken by heartbeats */
+	bool progress;          /* the client wants to know how its wait goes on */
+	bool fin_is_gone;       /* a client that half-closes has left */
+	bool head_only;         /* the request is a HEAD: its reply has no body */
+	bool responses;         /* /v1/responses: its own error event */
+	struct slice model;     /* for the log and the origin's reply */
+	struct slice conversation_id;              /* origin's reply: raw JSON; n == 0: "default" */
 	int64_t first_byte_ms, stall_ms, total_ms; /* 0: none */
 	struct slice parts[RELAY_PARTS_MAX];       /* the request, head first */
 	size_t part_count;
 };
 
-enum relay_state { RELAY_QUEUED, RELAY_CONNECTING, RELAY_HEAD, RELAY_BODY };
+enum relay_state { RELAY_QUEUED, RELAY_LOADING, RELAY_CONNECTING, RELAY_HEAD, RELAY_BODY };
+
+/* What may go wrong; relay_fail.c has the words, the status and the figures for each. */
+enum relay_fault {
+	FAULT_MEMORY,
+	FAULT_QUEUE_FULL,
+	FAULT_WAIT_TOO_LONG,
+	FAULT_QUEUE_TIMEOUT,
+	FAULT_DRAINING,    /* its turn would come after the end of the drain */
+	FAULT_STOPPING,    /* the drain is over */
+	FAULT_REFUSED,     /* no connection: refused */
+	FAULT_UNREACHABLE, /* no connection for another reason */
+	FAULT_HANGUP,      /* before it answered */
+	FAULT_NONSENSE,
+	FAULT_FORBIDDEN,  /* Ollama's own host guard */
+	FAULT_FIRST_BYTE, /* no answer in time */
+	FAULT_STALL,      /* silence in mid-answer */
+	FAULT_BROKEN,     /* cut in mid-answer */
+	FAULT_UNFINISHED, /* a clean end, but the answer was not done */
+	FAULT_TOO_SLOW,   /* --max-generation */
+	FAULT_TOO_LARGE,  /* more than we collect */
+	FAULT_IN_STREAM,  /* an error line, where we collect the answer */
+	FAULT_COUNT
+};
 
 struct relay {
 	struct server *server;
@@ -52,12 +85,19 @@ struct relay {
 
 	struct ticket ticket;
 	struct loop_later begin; /* its turn has come */
+	struct load_wait load;
 	struct upstream_wait wait;
 	struct upstream *up;
 	uint64_t sent, to_send; /* of the parts */
 	struct timer timer;     /* the current wait: turn, connection, first byte, stall */
 	struct timer total;
-	int64_t asked_ms, began_ms;
+	struct timer beat;          /* heartbeats and progress */
+	int64_t out_ms;             /* the client last got a byte, or began to wait for one */
+	int64_t told_ms;            /* of its progress; 0: not yet */
+	unsigned told;              /* the position or the seconds it was told */
+	int64_t asked_ms, began_ms; /* of the request, of its way to the upstream */
+	int64_t state_ms; /* since when this state lasts (RELAY_LOADING: since the load began) */
+	enum metric_result result;
 
 	char *head; /* a response head that came in pieces; owned */
 	size_t head_n, head_cap;
@@ -78,6 +118,8 @@ struct relay {
 	bool reply_byte; /* the upstream has answered something */
 	bool retried;
 	bool committed;        /* our reply's head is out */
+	bool early;            /* it went out before the upstream's, as 200 */
+	bool body_out;         /* a part of a whole reply's body is out */
 	bool done, error_seen; /* the stream said so */
 	bool quoting;          /* a failure's detail is in the upstream's words: never logged */
 	bool mid_unit;         /* part of a line or event is out */
@@ -87,18 +129,10 @@ struct relay {
 /* Starts; from here on the relay answers the connection. The plan is copied. */
 void relay_start(struct conn *, const struct relay_plan *);
 
-/* ---- between relay.c and relay_reply.c ---- */
-
-/* What relay_reply says to its driver. ENDED: the relay is gone, do not touch it. */
-enum relay_step { RELAY_GO_ON, RELAY_ENDED };
-
-enum relay_step relay_reply_head(struct relay *, const struct http_head *);
-enum relay_step relay_reply_piece(struct relay *, struct slice piece);
-enum relay_step relay_reply_done(struct relay *); /* the body's framing is complete */
-/* It broke off; `status` and text for the client, in which % stands for the upstream's
- * name; detail may be NULL. */
-enum relay_step relay_fail(struct relay *, unsigned status, const char *text, const char *detail);
-/* Lets go of everything but the connection. */
-struct conn *relay_release(struct relay *, bool keep_upstream);
+/* A turn is over, or a place in the queue: the next one begins. Figures are published. */
+void relay_turn_leave(struct server *, struct admission *, struct ticket *, bool served);
+void relay_turns_publish(struct server *, const struct admission *);
+/* Refuses whoever waits and would not come to its turn before the deadline. */
+void relay_refuse_hopeless(struct server *, struct admission *, int64_t deadline);
 
 #endif

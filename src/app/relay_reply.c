@@ -42,7 +42,7 @@ unsigned relay_retry_after(struct relay *r)
 		return r->retry_after;
 	if (r->plan.gate == NULL)
 		return RETRY_AFTER_DEFAULT;
-	return admission_retry_after(r->plan.gate,
+	return admission_retry_after(admission_estimate(r->plan.gate, r->conn->req->party),
 				     r->server->request_seed + r->server->request_count);
 }
 
@@ -62,6 +62,8 @@ void relay_commit(struct relay *r, int64_t length)
 	struct buf b;
 	struct slice fields = slice_make("", 0);
 
+	if (r->committed)
+		return;
 	buf_init(&b, mem, sizeof(mem));
 	if (r->status == 503 || r->status == 429)
 		fields = reply_retry_after(&b, relay_retry_after(r));
@@ -79,13 +81,16 @@ static bool type_is(const struct relay *r, struct slice type)
 
 static enum relay_mode choose(const struct relay *r)
 {
+	bool lines = !r->early || r->plan.form == RELAY_FORM_LINES;
+	bool events = !r->early || r->plan.form == RELAY_FORM_EVENTS;
+
 	if (r->plan.mode == RELAY_PASS)
 		return RELAY_PASS;
 	if (r->status == 200 && (r->plan.mode == RELAY_ANSWER || r->plan.mode == RELAY_MODELS))
 		return r->plan.mode;
-	if (r->status == 200 && type_is(r, SLICE("application/x-ndjson")))
+	if (lines && r->status == 200 && type_is(r, SLICE("application/x-ndjson")))
 		return RELAY_LINES;
-	if (r->status == 200 && type_is(r, SLICE("text/event-stream")))
+	if (events && r->status == 200 && type_is(r, SLICE("text/event-stream")))
 		return RELAY_EVENTS;
 	return RELAY_WHOLE;
 }
@@ -166,10 +171,12 @@ enum relay_step relay_reply_head(struct relay *r, const struct http_head *h)
 			(int64_t)MIN(length, (uint64_t)INT64_MAX); /* of the body a GET would get */
 	r->mode = choose(r);
 	if (r->mode != RELAY_PASS && is_foreign(h))
-		return relay_fail(r, 502, "% answered nonsense", "a reply that is not of its API");
+		return relay_fail(r, FAULT_NONSENSE, "a reply that is not of its API");
 	sse_watch_init(&r->sse);
 	if (r->mode == RELAY_PASS)
 		pass_head(r, h);
+	if (r->plan.loader != NULL && r->status == 200)
+		loader_saw(r->plan.loader, r->plan.model);
 	return RELAY_GO_ON;
 }
 
@@ -206,10 +213,9 @@ enum relay_step relay_reply_done(struct relay *r)
 		return relay_answer_end(r);
 	}
 	if (r->done || r->error_seen || !r->plan.generation) {
-		r->conn->req->log.result = r->error_seen ? "error" : "ok";
-		if (!r->committed)
-			relay_commit(r, -1);
+		r->result = r->error_seen ? METRIC_ERROR : METRIC_OK;
+		relay_commit(r, -1);
 		return relay_finish(r);
 	}
-	return relay_fail(r, 502, "% ended its answer before it was done", NULL);
+	return relay_fail(r, FAULT_UNFINISHED, NULL);
 }

@@ -28,8 +28,21 @@ static size_t unit_end(const struct relay *r, struct slice view, size_t from)
 
 static void first_token(struct relay *r)
 {
-	if (r->conn->req->log.ttft_ms < 0)
-		r->conn->req->log.ttft_ms = loop_now(r->server->env.loop) - r->began_ms;
+	struct request_log *log = &r->conn->req->log;
+
+	if (log->ttft_ms >= 0)
+		return;
+	log->ttft_ms = relay_now(r) - r->began_ms;
+	if (r->plan.generation)
+		metrics_observe(r->server->env.metrics, METRIC_FIRST_TOKEN, log->ttft_ms);
+}
+
+static void in_stream_error(struct relay *r)
+{
+	if (!r->error_seen && r->plan.generation)
+		metrics_fault(r->server->env.metrics, METRIC_FAULT_IN_STREAM);
+	r->error_seen = true;
+	r->conn->req->log.intended_status = 502;
 }
 
 void relay_watch_line(struct relay *r, struct slice unit, struct chat_event *ev)
@@ -40,11 +53,14 @@ void relay_watch_line(struct relay *r, struct slice unit, struct chat_event *ev)
 		first_token(r);
 		break;
 	case CHAT_DONE:
+		if (!r->done && r->plan.generation)
+			metrics_tokens(r->server->env.metrics, ev->prompt_eval_count,
+				       ev->eval_count);
 		r->done = true;
 		r->conn->req->log.tokens = ev->eval_count;
 		break;
 	case CHAT_ERROR:
-		r->error_seen = true;
+		in_stream_error(r);
 		break;
 	default:
 		break;
@@ -72,16 +88,16 @@ static enum relay_step answer_add(struct relay *r, const struct chat_event *ev)
 	char words[256];
 
 	if (ev->type == CHAT_BROKEN)
-		return relay_fail(r, 502, "% answered nonsense", "a line that is no JSON object");
+		return relay_fail(r, FAULT_NONSENSE, "a line that is no JSON object");
 	if (ev->type == CHAT_ERROR) {
 		error_words(ev, words, sizeof(words));
 		r->error_seen = false; /* it is not passed on: we tell it */
 		r->quoting = true;
-		return relay_fail(r, 502, "% broke off", words);
+		return relay_fail(r, FAULT_IN_STREAM, words);
 	}
 	if (ev->content.n > 0 &&
 	    !relay_keep(r, &r->answer, &r->answer_cap, ev->content, RELAY_ANSWER_MAX))
-		return relay_fail(r, 502, "the answer is longer than 8 MiB", NULL);
+		return relay_fail(r, FAULT_TOO_LARGE, NULL);
 	return RELAY_GO_ON;
 }
 
@@ -101,14 +117,15 @@ static enum relay_step unit_out(struct relay *r, struct slice unit)
 	struct chat_event ev;
 
 	if (r->mode != RELAY_ANSWER) {
-		if (!r->committed)
-			relay_commit(r, -1);
+		relay_commit(r, -1);
 		conn_send(r->conn, unit);
+		r->out_ms = relay_now(r);
 	}
 	if (r->mode == RELAY_EVENTS) {
 		sse_watch_feed(&r->sse, unit);
 		r->done = r->done || r->sse.done;
-		r->error_seen = r->error_seen || r->sse.error;
+		if (r->sse.error)
+			in_stream_error(r);
 		first_token(r);
 		return RELAY_GO_ON;
 	}
@@ -122,9 +139,9 @@ static enum relay_step unit_out(struct relay *r, struct slice unit)
 /* A unit that outgrew its place leaves in pieces, and only its last byte makes it whole again. */
 static void piece_out(struct relay *r, struct slice piece)
 {
-	if (!r->committed)
-		relay_commit(r, -1);
+	relay_commit(r, -1);
 	conn_send(r->conn, piece);
+	r->out_ms = relay_now(r);
 	r->mid_unit = true;
 	if (r->mode == RELAY_EVENTS)
 		sse_watch_feed(&r->sse, piece);
@@ -137,7 +154,7 @@ static enum relay_step carry_add(struct relay *r, struct slice piece)
 	if (relay_keep(r, &r->carry, &r->carry_cap, piece, max))
 		return RELAY_GO_ON;
 	if (r->mode == RELAY_ANSWER)
-		return relay_fail(r, 502, "the answer is longer than 8 MiB", NULL);
+		return relay_fail(r, FAULT_TOO_LARGE, NULL);
 	if (buf_len(&r->carry) > 0)
 		piece_out(r, buf_view(&r->carry));
 	relay_carry_drop(r);
@@ -218,6 +235,6 @@ enum relay_step relay_units_end(struct relay *r)
 	if (unit.n == 0 || r->mid_unit || r->mode == RELAY_EVENTS)
 		return RELAY_GO_ON;
 	if (!relay_keep(r, &r->carry, &r->carry_cap, SLICE("\n"), SIZE_MAX))
-		return relay_fail(r, 503, "out of memory", NULL);
+		return relay_fail(r, FAULT_MEMORY, NULL);
 	return unit_out(r, buf_view(&r->carry));
 }

@@ -12,24 +12,35 @@ enum {
 
 /* ---- whole replies ---- */
 
+/* Passes on what was collected, and from here on every piece as it comes. */
+static enum relay_step pass_on(struct relay *r, struct slice piece)
+{
+	relay_commit(r, r->length);
+	if (buf_len(&r->carry) > 0)
+		conn_send(r->conn, buf_view(&r->carry));
+	relay_carry_drop(r);
+	conn_send(r->conn, piece);
+	r->body_out = true;
+	return RELAY_GO_ON;
+}
+
 enum relay_step relay_whole_feed(struct relay *r, struct slice piece)
 {
 	size_t max = r->mode == RELAY_MODELS ? MODELS_MAX : WHOLE_MAX;
 
-	if (r->committed) {
+	if (r->body_out) {
 		conn_send(r->conn, piece);
 		return RELAY_GO_ON;
 	}
 	if (relay_keep(r, &r->carry, &r->carry_cap, piece, max))
 		return RELAY_GO_ON;
 	if (r->mode == RELAY_MODELS)
-		return relay_fail(r, 502, "% answered nonsense", "its list of models is too long");
-	relay_commit(r, r->length);
-	if (buf_len(&r->carry) > 0)
-		conn_send(r->conn, buf_view(&r->carry));
-	relay_carry_drop(r);
-	conn_send(r->conn, piece);
-	return RELAY_GO_ON;
+		return relay_fail(r, FAULT_NONSENSE, "its list of models is too long");
+	if (r->early && r->status != 200) /* enough of it for an error's words */
+		return RELAY_GO_ON;
+	if (r->early && r->plan.form != RELAY_FORM_WHOLE)
+		return relay_fail(r, FAULT_NONSENSE, "no stream, but a long reply");
+	return pass_on(r, piece);
 }
 
 /* Ollama's host guard refuses with an empty 403, which tells a person nothing. */
@@ -38,33 +49,80 @@ static bool is_mute_refusal(const struct relay *r)
 	return r->status == 403 && buf_len(&r->carry) == 0;
 }
 
+/* The words in {"error":"..."} or {"error":{"message":"..."}}. */
+static struct slice error_words(struct slice body, struct arena *a)
+{
+	struct json_value top, v;
+	struct json_error err;
+	struct slice words = { NULL, 0 };
+
+	if (!json_check(body, &top, &err))
+		return words;
+	v = json_find(top, SLICE("error"));
+	if (v.type == JSON_OBJECT)
+		v = json_find(v, SLICE("message"));
+	return v.type == JSON_STRING ? json_unescape(a, v) : words;
+}
+
+/* The head of our reply said 200 long ago. */
+static enum relay_step early_end(struct relay *r)
+{
+	char mem[2048];
+	struct arena a;
+	struct slice words;
+
+	if (r->status == 200 && r->plan.form == RELAY_FORM_EVENTS)
+		return relay_fail(r, FAULT_NONSENSE, "no stream of events");
+	if (r->status == 200) {
+		conn_send(r->conn, buf_view(&r->carry));
+		if (r->plan.form == RELAY_FORM_LINES)
+			conn_send(r->conn, SLICE("\n"));
+		return relay_finish(r);
+	}
+	arena_init(&a, mem, sizeof(mem));
+	words = error_words(buf_view(&r->carry), &a);
+	if (words.p == NULL)
+		words = SLICE("refused without words that can be repeated");
+	return relay_refused(r, r->status, words);
+}
+
+/* What a whole reply means for log and figures. */
+static void judge(struct relay *r)
+{
+	struct chat_event ev;
+
+	r->result = r->status == 200 ? METRIC_OK : METRIC_ERROR;
+	if (!r->plan.generation)
+		return;
+	if (r->status >= 500)
+		metrics_fault(r->server->env.metrics, METRIC_FAULT_STATUS);
+	if (r->status == 200 && !r->body_out)
+		relay_watch_line(r, buf_view(&r->carry), &ev);
+}
+
 enum relay_step relay_whole_end(struct relay *r)
 {
 	char mem[64];
 	struct buf b;
-	struct slice fields = slice_make("", 0), type, body;
+	struct slice fields = slice_make("", 0), type;
 	char type_mem[sizeof(r->type)];
 	unsigned status = r->status;
 	size_t cap = r->carry_cap, n = buf_len(&r->carry);
 	char *block = r->carry.base;
 	struct conn *c;
-	struct chat_event ev;
 
-	if (r->committed)
+	judge(r);
+	if (r->body_out)
 		return relay_finish(r);
 	if (status == 204 || status == 205 || status == 304 || (status == 200 && n == 0))
-		return relay_fail(r, 502, "% answered nonsense", "a reply without content");
+		return relay_fail(r, FAULT_NONSENSE, "a reply without content");
 	if (is_mute_refusal(r))
-		return relay_fail(
-			r, 502,
-			"% refuses our requests (403); check its OLLAMA_HOST and OLLAMA_ORIGINS",
-			NULL);
+		return relay_fail(r, FAULT_FORBIDDEN, NULL);
+	if (r->early)
+		return early_end(r);
 	buf_init(&b, mem, sizeof(mem));
 	if (status == 503 || status == 429)
 		fields = reply_retry_after(&b, relay_retry_after(r));
-	body = buf_view(&r->carry);
-	if (r->plan.generation && status == 200)
-		relay_watch_line(r, body, &ev);
 	slice_copy_to(type_mem, r->type_text);
 	type = slice_make(type_mem, r->type_text.n);
 	buf_init(&r->carry, NULL, 0);
@@ -74,6 +132,24 @@ enum relay_step relay_whole_end(struct relay *r)
 		conn_reply(c, status, type, fields, slice_make("", 0));
 	else
 		conn_reply_block(c, status, type, fields, block, cap, n);
+	return RELAY_ENDED;
+}
+
+/* A JSON text made by us, as the whole reply; the block becomes the connection's. */
+static enum relay_step reply_json(struct relay *r, void *block, size_t cap, size_t n)
+{
+	struct server *s = r->server;
+	bool early = r->early;
+	struct conn *c = relay_release(r, r->up_keep);
+
+	if (!early) {
+		conn_reply_block(c, 200, SLICE("application/json"), slice_make("", 0), block, cap,
+				 n);
+		return RELAY_ENDED;
+	}
+	conn_send(c, slice_make(block, n));
+	mem_give(&s->mem, block, cap);
+	conn_finish(c);
 	return RELAY_ENDED;
 }
 
@@ -88,7 +164,6 @@ enum relay_step relay_answer_end(struct relay *r)
 	size_t cap;
 	struct buf out;
 	void *block;
-	struct conn *c;
 
 	buf_init(&tail, mem, sizeof(mem));
 	buf_put(&tail, SLICE(",\"model\":"));
@@ -96,17 +171,15 @@ enum relay_step relay_answer_end(struct relay *r)
 	buf_put(&tail, SLICE("}"));
 	block = mem_take(&r->server->mem, text.n + id.n + buf_len(&tail) + 64, &cap);
 	if (block == NULL)
-		return relay_fail(r, 503, "out of memory", NULL);
+		return relay_fail(r, FAULT_MEMORY, NULL);
 	buf_init(&out, block, cap);
 	buf_put(&out, SLICE("{\"response\":\""));
 	buf_put(&out, text);
 	buf_put(&out, SLICE("\",\"conversation_id\":"));
 	buf_put(&out, id);
 	buf_put(&out, buf_view(&tail));
-	c = relay_release(r, r->up_keep);
-	conn_reply_block(c, 200, SLICE("application/json"), slice_make("", 0), block, cap,
-			 buf_len(&out));
-	return RELAY_ENDED;
+	r->result = METRIC_OK;
+	return reply_json(r, block, cap, buf_len(&out));
 }
 
 enum relay_step relay_models_end(struct relay *r)
@@ -119,7 +192,6 @@ enum relay_step relay_models_end(struct relay *r)
 	void *out_mem = mem_take(&r->server->mem, body.n * 2 + 8192, &out_cap);
 	struct arena a;
 	struct buf out;
-	struct conn *c;
 	enum parse p = PARSE_MORE;
 
 	shared_read_text(r->server->env.shared, r->server->env.shared->default_model, model,
@@ -132,10 +204,7 @@ enum relay_step relay_models_end(struct relay *r)
 	mem_give(&r->server->mem, arena_mem, arena_cap);
 	if (p != PARSE_DONE) {
 		mem_give(&r->server->mem, out_mem, out_cap);
-		return relay_fail(r, 502, "% answered nonsense", "no list of models");
+		return relay_fail(r, FAULT_NONSENSE, "no list of models");
 	}
-	c = relay_release(r, r->up_keep);
-	conn_reply_block(c, 200, SLICE("application/json"), slice_make("", 0), out_mem, out_cap,
-			 buf_len(&out));
-	return RELAY_ENDED;
+	return reply_json(r, out_mem, out_cap, buf_len(&out));
 }
