@@ -117,13 +117,14 @@ bool loader_lacks(const struct loader *l, struct slice model)
 
 /* ---- the end of a load ---- */
 
-static void log_load(const struct load *d, enum log_level level, const char *event)
+static void log_load(const struct load *d, enum log_level level, const char *event, bool over)
 {
 	struct log_line l;
 
 	log_begin(&l, d->loader->server->env.log, level, event);
 	log_text(&l, "model", slice_make(d->model, d->model_n));
-	log_num(&l, "duration_ms", now_of(d->loader) - d->since);
+	if (over)
+		log_num(&l, "duration_ms", now_of(d->loader) - d->since);
 	if (d->status != 0)
 		log_num(&l, "status", d->status);
 	log_end(&l);
@@ -157,9 +158,9 @@ static void load_end(struct load *d, enum load_end end)
 
 	if (ok) {
 		loader_saw(l, slice_make(d->model, d->model_n));
-		log_load(d, LOG_INFO, "model loaded");
+		log_load(d, LOG_INFO, "model loaded", true);
 	} else {
-		log_load(d, LOG_WARN, "a model could not be loaded");
+		log_load(d, LOG_WARN, "a model could not be loaded", true);
 	}
 	if (d->preload)
 		preload_ended(l, ok);
@@ -363,7 +364,7 @@ static void load_start(struct load *d, enum load_kind kind)
 	const struct config *cf = l->server->env.config;
 
 	write_request(d, kind, cf->preload && is_default(l, slice_make(d->model, d->model_n)));
-	log_load(d, LOG_INFO, "loading a model");
+	log_load(d, LOG_INFO, "loading a model", false);
 	loop_timer_after(l->server->env.loop, &d->timer, cf->first_byte_timeout_ms);
 	upstream_take(l->server->upstreams, &d->wait);
 }
@@ -426,6 +427,13 @@ void loader_leave(struct load_wait *w)
 		d->waiters = w->next;
 	if (w->next != NULL)
 		w->next->prev = w->prev;
+}
+
+int64_t loader_loading(struct loader *l, struct slice model)
+{
+	const struct load *d = load_find(l, model);
+
+	return d != NULL ? d->since : 0;
 }
 
 int64_t loader_since(const struct load_wait *w)

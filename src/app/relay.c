@@ -71,6 +71,8 @@ static void count(struct relay *r)
 
 	r->conn->req->log.result = names[r->result];
 	metrics_generation(m, r->result);
+	metrics_tokens(m, r->input_tokens, r->output_tokens);
+	r->conn->req->log.tokens = r->output_tokens;
 	if (r->result == METRIC_OK && r->server->env.shared->first_generation_ms == 0)
 		r->server->env.shared->first_generation_ms = relay_now(r);
 	if (r->began_ms > 0 && r->reply_byte)
@@ -88,6 +90,8 @@ struct conn *relay_release(struct relay *r, bool keep_upstream)
 	loop_later_cancel(&r->begin);
 	upstream_cancel(s->upstreams, &r->wait);
 	loader_leave(&r->load);
+	if (r->plan.gate != NULL && c->req->log.queue_ms < 0)
+		c->req->log.queue_ms = relay_now(r) - r->asked_ms;
 	if (r->plan.generation)
 		count(r);
 	leave_gate(r);

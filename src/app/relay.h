@@ -98,6 +98,7 @@ struct relay {
 	int64_t asked_ms, began_ms; /* of the request, of its way to the upstream */
 	int64_t state_ms; /* since when this state lasts (RELAY_LOADING: since the load began) */
 	enum metric_result result;
+	uint64_t input_tokens, output_tokens; /* as the answer's end says */
 
 	char *head; /* a response head that came in pieces; owned */
 	size_t head_n, head_cap;

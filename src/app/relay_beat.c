@@ -75,12 +75,23 @@ static int64_t tell_due(const struct relay *r)
 	return r->told_ms > 0 ? r->told_ms + TELL_EVERY_MS : r->asked_ms + TELL_FIRST_MS;
 }
 
+/* Since when the model is being loaded that this relay waits for; 0: it waits for a turn. The next
+ * in line waits for its model, even when the load has the turn of somebody else. */
+static int64_t loading_since(struct relay *r, unsigned position)
+{
+	if (r->state == RELAY_LOADING)
+		return r->state_ms;
+	return position == 1 ? loader_loading(r->plan.loader, r->plan.model) : 0;
+}
+
 /* {"queue":{"position":3}} or {"load":{"seconds":12}}, when it changed. */
 static void tell(struct relay *r)
 {
-	bool queued = r->state == RELAY_QUEUED;
-	unsigned n = queued ? admission_position(r->plan.gate, &r->ticket)
-			    : (unsigned)((relay_now(r) - r->state_ms) / 1000);
+	unsigned position =
+		r->state == RELAY_QUEUED ? admission_position(r->plan.gate, &r->ticket) : 0;
+	int64_t since = loading_since(r, position);
+	bool queued = since == 0;
+	unsigned n = queued ? position : (unsigned)((relay_now(r) - since) / 1000);
 	unsigned mark = queued ? 2 * n : 2 * n + 1; /* differs between the two as well */
 	char mem[64];
 	struct buf b;

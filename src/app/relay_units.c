@@ -48,16 +48,16 @@ static void in_stream_error(struct relay *r)
 void relay_watch_line(struct relay *r, struct slice unit, struct chat_event *ev)
 {
 	ollama_line_read(unit, ev);
+	if (ev->prompt_eval_count > 0 || ev->eval_count > 0) {
+		r->input_tokens = ev->prompt_eval_count;
+		r->output_tokens = ev->eval_count;
+	}
 	switch (ev->type) {
 	case CHAT_DELTA:
 		first_token(r);
 		break;
 	case CHAT_DONE:
-		if (!r->done && r->plan.generation)
-			metrics_tokens(r->server->env.metrics, ev->prompt_eval_count,
-				       ev->eval_count);
 		r->done = true;
-		r->conn->req->log.tokens = ev->eval_count;
 		break;
 	case CHAT_ERROR:
 		in_stream_error(r);
@@ -124,6 +124,8 @@ static enum relay_step unit_out(struct relay *r, struct slice unit)
 	if (r->mode == RELAY_EVENTS) {
 		sse_watch_feed(&r->sse, unit);
 		r->done = r->done || r->sse.done;
+		r->input_tokens = r->sse.input_tokens;
+		r->output_tokens = r->sse.output_tokens;
 		if (r->sse.error)
 			in_stream_error(r);
 		first_token(r);

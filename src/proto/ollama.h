@@ -70,7 +70,8 @@ struct chat_event {
 	/* Raw escaped text of message.content or response, to be joined as it is. */
 	struct slice content;
 	struct json_value error;                /* CHAT_ERROR: the string */
-	uint64_t prompt_eval_count, eval_count; /* CHAT_DONE; 0 when absent */
+	/* Tokens in and out, by Ollama's names or OpenAI's `usage`; 0 when absent. */
+	uint64_t prompt_eval_count, eval_count;
 };
 void ollama_line_read(struct slice line, struct chat_event *);
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* ollama_reply.c: what Ollama answers: lines of its streams, and its lists of models. */
 #include "proto/ollama.h"
+#include "proto/openai.h"
 #include "base/fmt.h"
 
 /* --- Lines of a stream -------------------------------------------------------------------------- */
 
 struct line {
 	struct chat_event *e;
-	bool done, delta;
+	bool done, delta, usage;
 };
 
 static void read_content(struct line *l, struct json_value text)
@@ -32,6 +33,8 @@ static void read_member(struct line *l, const struct json_member *m)
 			l->e->error = v;
 	} else if (slice_eq(m->key, SLICE("done"))) {
 		l->done = v.type == JSON_TRUE;
+	} else if (slice_eq(m->key, SLICE("usage"))) {
+		l->usage = v.type == JSON_OBJECT;
 	} else if (slice_eq(m->key, SLICE("prompt_eval_count"))) {
 		json_u64(v, &l->e->prompt_eval_count);
 	} else if (slice_eq(m->key, SLICE("eval_count"))) {
@@ -53,6 +56,8 @@ void ollama_line_read(struct slice text, struct chat_event *e)
 	json_walk_init(&w, top);
 	while (json_walk_next(&w, &m))
 		read_member(&l, &m);
+	if (l.usage)
+		openai_usage_read(top, &e->prompt_eval_count, &e->eval_count);
 	if (e->error.type == JSON_STRING)
 		e->type = CHAT_ERROR;
 	else if (l.done)

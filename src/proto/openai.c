@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* openai.c: OpenAI's error shape. */
+/* openai.c: OpenAI's error shape and token counts. */
 #include "proto/openai.h"
-#include "proto/json.h"
 
 static const char *error_type(unsigned status)
 {
@@ -51,4 +50,21 @@ bool openai_error_event_write(struct buf *b, unsigned status, struct slice messa
 	return keep(b, before,
 		    buf_put_str(b, start) && put_error(b, status, message) &&
 			    buf_put_str(b, "\n\n"));
+}
+
+bool openai_usage_read(struct json_value top, uint64_t *input, uint64_t *output)
+{
+	struct json_value usage = json_find(top, SLICE("usage")), in, out;
+
+	in = json_find(usage, SLICE("prompt_tokens"));
+	out = json_find(usage, SLICE("completion_tokens"));
+	if (in.type == JSON_NONE) {
+		in = json_find(usage, SLICE("input_tokens"));
+		out = json_find(usage, SLICE("output_tokens"));
+	}
+	if (!json_u64(in, input))
+		return false;
+	if (!json_u64(out, output)) /* embeddings put none out */
+		*output = 0;
+	return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sse.c: watches an event stream pass by. */
 #include "proto/sse.h"
-#include "proto/json.h"
+#include "proto/openai.h"
 
 /* WHATWG HTML, 9.2.5: lines end with CR LF, LF or CR; an empty line ends an event; a line that
  * begins with a colon is a comment and belongs to none. */
@@ -17,6 +17,7 @@ enum {
 void sse_watch_init(struct sse_watch *w)
 {
 	w->done = w->error = false;
+	w->input_tokens = w->output_tokens = 0;
 	w->between = true;
 	w->state = STATE_BLANK;
 	w->kept = 0;
@@ -52,7 +53,8 @@ static void read_data(struct sse_watch *w, struct slice data, bool cut)
 		return;
 	}
 	/* Nearly no line has one of these words; those that have are worth a closer look. */
-	if (!has_text(data, SLICE("\"error\"")) && !has_text(data, SLICE("\"response.")))
+	if (!has_text(data, SLICE("\"error\"")) && !has_text(data, SLICE("\"response.")) &&
+	    !has_text(data, SLICE("\"usage\":{")))
 		return;
 	if (cut) {
 		w->error |= slice_starts(data, SLICE("{\"error\":{"));
@@ -60,6 +62,7 @@ static void read_data(struct sse_watch *w, struct slice data, bool cut)
 	}
 	if (!json_check(data, &top, &err))
 		return;
+	openai_usage_read(top, &w->input_tokens, &w->output_tokens);
 	v = json_find(top, SLICE("error"));
 	w->error |= v.type != JSON_NONE && v.type != JSON_NULL;
 	v = json_find(top, SLICE("type"));

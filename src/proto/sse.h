@@ -11,6 +11,7 @@
 struct sse_watch {
 	bool done;  /* `data: [DONE]`, or response.completed|incomplete|failed */
 	bool error; /* an event with an `error` member, or `event: error` */
+	uint64_t input_tokens, output_tokens; /* as `usage` said last */
 	/* The last byte ended an event (or none came yet): a comment or event may be put in. */
 	bool between;
 	uint8_t state;  /* private */

@@ -131,8 +131,39 @@ static void test_long_line(void)
 	}
 }
 
+static void test_usage(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t input, output;
+	} usages[] = {
+		{ "data: "
+		  "{\"choices\":[],\"usage\":{\"prompt_tokens\":26,\"completion_tokens\":9}}\n\n",
+		  26, 9 },
+		{ "data: {\"usage\":{\"input_tokens\":4,\"output_tokens\":2}}\n\n", 4, 2 },
+		{ "data: {\"usage\":{\"prompt_tokens\":3}}\n\n", 3, 0 },
+		{ "data: {\"choices\":[{}],\"usage\":null}\n\n", 0, 0 },
+		{ "data: {\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":9}}\n\n", 0, 0 },
+		{ "data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\n"
+		  "data: {\"usage\":null}\n\ndata: [DONE]\n\n",
+		  1, 1 },
+	};
+
+	FOR_ROWS(i, usages)
+	{
+		struct sse_watch w;
+
+		check_case("usage %zu", i);
+		sse_watch_init(&w);
+		sse_watch_feed(&w, slice_str(usages[i].text));
+		CHECK_U64(w.input_tokens, usages[i].input);
+		CHECK_U64(w.output_tokens, usages[i].output);
+	}
+}
+
 int main(void)
 {
+	test_usage();
 	FOR_ROWS(i, rows)
 	{
 		check_case("%zu: %.60s", i, rows[i].text);
