@@ -69,7 +69,7 @@ struct chat_event {
 	enum chat_event_type type;
 	/* Raw escaped text of message.content or response, to be joined as it is. */
 	struct slice content;
-	struct json_value error;                /* CHAT_ERROR: the string */
+	struct json_value error; /* CHAT_ERROR: the string */
 	/* Tokens in and out, by Ollama's names or OpenAI's `usage`; 0 when absent. */
 	uint64_t prompt_eval_count, eval_count;
 };

@@ -57,8 +57,10 @@ class Request:
         return value if isinstance(value, dict) else {}
 
     def is_load(self):
-        """Only loads the model: an empty chat, as a gateway may send for itself."""
+        """Only loads the model: an empty chat or embedding, as a gateway may send for itself."""
         body = self.json()
+        if self.path == '/api/embed':
+            return body.get('input') == []
         return self.path == '/api/chat' and body.get('messages') == [] and 'prompt' not in body
 
 
@@ -416,7 +418,7 @@ class Upstream:
         self.wanted_address = address
         self.stopping = False
         self._scripts = {}
-        self._accept_script = None
+        self._accept_script = self._load_script = None
         self._gates = {}
         self._lock = threading.Condition()
         self._requests, self._exchanges, self._connections = [], [], []
@@ -446,6 +448,10 @@ class Upstream:
     def on(self, path, script):
         """Answers requests for this path by the script; None brings the normal behaviour back."""
         self._scripts[path] = script
+
+    def on_load(self, script):
+        """Answers load requests by the script."""
+        self._load_script = script
 
     def on_generations(self, script):
         for path in GENERATIONS:
@@ -480,6 +486,10 @@ class Upstream:
     def exchanges(self, path):
         with self._lock:
             return [x for x in self._exchanges if x.request.path == path and not x.request.is_load()]
+
+    def loads(self):
+        with self._lock:
+            return [x for x in self._exchanges if x.request.is_load()]
 
     def wait_exchange(self, path, number=1, seconds=10.0):
         """The number-th exchange for a path, once it is there."""
@@ -527,7 +537,7 @@ class Upstream:
             self._requests.append(request)
             self._exchanges.append(x)
             self._lock.notify_all()
-        script = None if request.is_load() else self._scripts.get(request.path)
+        script = self._load_script if request.is_load() else self._scripts.get(request.path)
         try:
             (script or answer)(x)
         except Gone:

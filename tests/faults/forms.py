@@ -32,6 +32,7 @@ ORIGIN_STREAM = Form('origin, streamed', '/api/chat', {'model': fake.NAME, 'prom
 GENERATE = Form('generate, streamed', '/api/generate', {'model': fake.NAME, 'prompt': 'hi'}, 'ndjson')
 V1 = Form('/v1 chat, streamed', '/v1/chat/completions', {'model': fake.NAME, 'messages': MESSAGES, 'stream': True}, 'sse')
 V1_WHOLE = Form('/v1 chat, whole', '/v1/chat/completions', {'model': fake.NAME, 'messages': MESSAGES}, 'json')
+EMBED = Form('embed', '/api/embed', {'model': fake.NAME, 'input': 'hi'}, 'embed')
 RESPONSES = Form('/v1 responses, streamed', '/v1/responses', {'model': fake.NAME, 'input': 'hi', 'stream': True}, 'sse')
 
 FORMS = [CHAT, CHAT_WHOLE, ORIGIN, ORIGIN_STREAM, GENERATE, V1, V1_WHOLE]
@@ -83,7 +84,10 @@ def check_good(form, reply):
     """A complete answer that says TEXT."""
     equal(reply.status, 200, 'status')
     check(reply.whole(), lambda: f'not whole: {reply}')
-    equal(answer_of(form, reply), TEXT, 'answer')
+    if form is EMBED:
+        equal(reply.json()['embeddings'], [[0.25, -0.5]], 'answer')
+    else:
+        equal(answer_of(form, reply), TEXT, 'answer')
 
 
 def answer_of(form, reply):
