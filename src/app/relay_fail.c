@@ -75,7 +75,8 @@ static void log_failure(struct relay *r, unsigned status, const char *text, cons
 
 	r->conn->req->log.result = status == 503 ? "rejected" : status == 504 ? "timeout" : "error";
 	buf_init(&b, mem, sizeof(mem));
-	log_begin(&l, r->server->env.log, LOG_WARN, "request failed");
+	log_begin(&l, r->server->env.log, r->server->cutting ? LOG_INFO : LOG_WARN,
+		  "request failed");
 	log_text(&l, "request_id", r->conn->req->id);
 	log_num(&l, "status", status);
 	log_text(&l, "why", fail_text(r, &b, text, r->quoting ? NULL : detail));
