@@ -353,6 +353,8 @@ void conn_stop(struct conn *c)
 void conn_drain(struct conn *c)
 {
 	if (c->state == CONN_HEAD && buf_len(&c->in) == 0)
+		conn_head_read(c); /* its request may be here, unread */
+	if (c->state == CONN_HEAD && buf_len(&c->in) == 0)
 		conn_close(c);
 	else
 		c->keep_alive = false;

@@ -136,7 +136,7 @@ static void reply_start(struct conn *c, unsigned status, struct slice type, stru
 			int64_t length, struct buf *head)
 {
 	settle_body(c);
-	if (c->server->env.shared->drain != DRAIN_NONE)
+	if (server_is_draining(c->server))
 		c->keep_alive = false;
 	c->chunked = length < 0 && c->req->head.minor >= 1 && !c->no_body;
 	if (length < 0 && !c->chunked && !c->no_body)

@@ -122,7 +122,7 @@ static void page_get(struct conn *c)
 
 static void health_get(struct conn *c)
 {
-	bool draining = server_is_draining(c->server);
+	bool draining = shared_is_leaving(c->server->env.shared);
 
 	conn_reply(
 		c, draining ? 503 : 200, SLICE("application/json"),

@@ -25,7 +25,7 @@ static bool is_silent(const struct shared *s, int64_t now)
 
 static enum health_state judge(const struct shared *s, const struct config *cf, int64_t now)
 {
-	if (s->drain != DRAIN_NONE)
+	if (shared_is_leaving(s))
 		return HEALTH_DRAINING;
 	if (s->first_answer_ms == 0)
 		return now - s->started_ms < cf->start_timeout_ms ? HEALTH_STARTING

@@ -46,7 +46,7 @@ static void on_signal(void *ctx, unsigned signal)
 		keeper_reap(k);
 	} else if (signal == PROC_SIGTERM || signal == PROC_SIGINT) {
 		if (k->stopping)
-			keeper_kill_all(k);
+			keeper_stop_now(k);
 		else
 			keeper_stop(k, signal == PROC_SIGTERM);
 	}
@@ -88,9 +88,7 @@ static bool group_open(struct keeper *k, size_t i)
 			return false;
 	}
 	for (n = 0; n < plan->workers && k->worker_count < SHARED_WORKERS_MAX; n++) {
-		int listener = plan->listeners[plan->listener_shared ? 0 : n];
-
-		keeper_worker_init(&k->workers[k->worker_count], k, g, listener);
+		keeper_worker_init(&k->workers[k->worker_count], k, g, n);
 		metrics_board_add(k->board, plan->kind, plan->probes);
 	}
 	return true;
@@ -171,6 +169,6 @@ int keeper_run(struct keeper_plan *plan)
 	if (!probe_start(k))
 		return 1;
 	loop_run(k->loop, NULL);
-	log_event(&k->log, LOG_INFO, "stopped", NULL, NULL);
+	keeper_stop_told(k);
 	return 0;
 }

@@ -17,8 +17,8 @@ struct keeper_group {
 	bool probes;                /* its upstream is an Ollama whose health is watched */
 	unsigned workers;
 	bool hidden; /* not what the operator asked to listen: not announced */
-	int listeners[SHARED_WORKERS_MAX]; /* by keeper_listen() */
-	bool listener_shared;              /* one for all workers */
+	int listeners[SHARED_WORKERS_MAX]; /* by keeper_listen(): one a worker, or as inherited */
+	unsigned listener_count;
 };
 
 struct keeper_plan {

@@ -31,17 +31,32 @@ static bool port_is_free(struct sock_addr *a, const char **why)
 	return true;
 }
 
-static bool adopt_listener(struct keeper_group *g)
+static bool is_same(const struct sock_addr *a, const struct sock_addr *b)
 {
+	return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 && a->port == b->port;
+}
+
+/* All that were handed over for one address; others would escape the rules for it. */
+static bool adopt_listeners(struct keeper_group *g)
+{
+	struct sock_addr local;
+	unsigned i, count;
 	int first;
 
-	if (g->hidden || sock_listen_fds(&first) == 0)
+	if (g->hidden)
 		return false;
-	if (!sock_adopt_listener(first))
-		return false;
-	g->listeners[0] = first;
-	g->listener_shared = g->workers > 1;
-	return sock_local(first, &g->config.listen);
+	count = sock_listen_fds(&first);
+	for (i = 0; i < count; i++) {
+		int fd = first + (int)i;
+
+		if (!sock_adopt_listener(fd) || !sock_local(fd, &local))
+			continue;
+		if (g->listener_count == 0)
+			g->config.listen = local;
+		if (is_same(&local, &g->config.listen))
+			g->listeners[g->listener_count++] = fd;
+	}
+	return g->listener_count > 0;
 }
 
 bool keeper_listen(struct keeper_group *g)
@@ -50,7 +65,7 @@ bool keeper_listen(struct keeper_group *g)
 	bool several = g->workers > 1;
 	unsigned i;
 
-	if (adopt_listener(g))
+	if (adopt_listeners(g))
 		return true;
 	if (several && !port_is_free(&g->config.listen, &why)) {
 		complain(g->config.listen_text, why);
@@ -63,6 +78,7 @@ bool keeper_listen(struct keeper_group *g)
 			return false;
 		}
 		sock_local(g->listeners[i], &g->config.listen);
+		g->listener_count++;
 	}
 	return true;
 }

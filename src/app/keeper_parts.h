@@ -17,8 +17,9 @@ struct worker {
 	struct keeper *keeper;
 	struct group *group;
 	unsigned index; /* into shared->turns */
-	int listener;
-	int pid; /* 0: none */
+	unsigned nth;   /* of its group */
+	int pid;        /* 0: none */
+	bool ready;     /* it said so */
 	int channel, log;
 	struct loop_handle channel_handle, log_handle;
 	struct timer restart;
@@ -43,14 +44,17 @@ struct keeper {
 	struct group groups[KEEPER_GROUPS_MAX];
 	struct worker workers[SHARED_WORKERS_MAX];
 	unsigned worker_count;
-	bool stopping;
+	bool handed_over; /* a newer process listens */
+	bool stopping;    /* a signal asked for it */
 	struct timer announce, deadline;
-	int64_t deadline_ms;
+	bool cut;          /* the drain's deadline has passed */
+	int64_t cut_count; /* answers that were under way then */
+	bool killed;       /* a worker was */
 };
 
 /* ---- keeper_worker.c ---- */
 
-void keeper_worker_init(struct worker *, struct keeper *, struct group *, int listener);
+void keeper_worker_init(struct worker *, struct keeper *, struct group *, unsigned nth);
 bool keeper_worker_start(struct worker *);
 /* Starts it again, at once or after its back-off. */
 void keeper_worker_restart(struct worker *);
@@ -62,7 +66,17 @@ void keeper_reap(struct keeper *);
 void keeper_stop_init(struct keeper *);
 /* The drain begins, with its announcement or without. */
 void keeper_stop(struct keeper *, bool announce);
+/* At once: a second signal. */
+void keeper_stop_now(struct keeper *);
+/* A newer process listens: nothing is announced, nothing refused, what is here ends in its time. */
+void keeper_hand_over(struct keeper *);
+/* Dead workers are not replaced any more. */
+static inline bool keeper_is_ending(const struct keeper *k)
+{
+	return k->handed_over || k->shared->drain == DRAIN_FINISH;
+}
 void keeper_stop_when_empty(struct keeper *);
-void keeper_kill_all(struct keeper *);
+/* The last lines of the log. */
+void keeper_stop_told(struct keeper *);
 
 #endif

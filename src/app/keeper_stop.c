@@ -1,11 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* keeper_stop.c: the drain: announce, finish, deadline. */
+/* keeper_stop.c: how the service ends: announced, finished, cut at the deadline; or handed over to
+ * a newer process, which is the same without an announcement and without closing what is idle. */
 #include "app/keeper_parts.h"
 #include "app/wire.h"
 #include "io/proc.h"
 #include "io/sock.h"
 
-enum { QUICK_STOP_MS = 300, KILL_GRACE_MS = 1000 /* after the drain deadline */ };
+enum { QUICK_STOP_MS = 300, KILL_GRACE_MS = 1000 /* after the drain's deadline */ };
+
+static const struct config *config_of(const struct keeper *k)
+{
+	return &k->plan->groups[k->plan->count - 1].config;
+}
+
+static void tell_workers(struct keeper *k, enum wire_type type)
+{
+	struct wire m = { 0 };
+	unsigned i;
+
+	m.type = type;
+	for (i = 0; i < k->worker_count; i++) {
+		struct worker *w = &k->workers[i];
+
+		if (w->pid != 0 && !sock_send_message(w->channel, &m, sizeof(m), -1))
+			proc_kill(w->pid);
+	}
+}
+
+static void close_listeners(struct keeper *k)
+{
+	unsigned i;
+	size_t n;
+
+	for (n = 0; n < k->plan->count; n++) {
+		struct keeper_group *g = &k->plan->groups[n];
+
+		for (i = 0; i < g->listener_count; i++)
+			sock_close(g->listeners[i]);
+		g->listener_count = 0;
+	}
+}
 
 void keeper_stop_when_empty(struct keeper *k)
 {
@@ -17,32 +51,18 @@ void keeper_stop_when_empty(struct keeper *k)
 	loop_stop(k->loop);
 }
 
-static void tell_workers(struct keeper *k, enum wire_type type)
+static void set_deadline(struct keeper *k, int64_t deadline, enum drain_phase phase)
 {
-	struct wire m = { 0 };
-	unsigned i;
-
-	m.type = type;
-	m.value = k->deadline_ms;
-	for (i = 0; i < k->worker_count; i++) {
-		struct worker *w = &k->workers[i];
-
-		if (w->pid != 0 && !sock_send_message(w->channel, &m, sizeof(m), -1))
-			proc_kill(w->pid);
-	}
+	k->shared->drain_deadline_ms = deadline;
+	k->shared->drain = phase;
+	loop_timer_set(k->loop, &k->deadline, deadline);
 }
 
 static void finish(struct keeper *k)
 {
-	unsigned i;
-
 	k->shared->drain = DRAIN_FINISH;
 	tell_workers(k, WIRE_FINISH);
-	for (i = 0; i < k->worker_count; i++) {
-		sock_close(k->workers[i].listener);
-		k->workers[i].listener = -1;
-	}
-	loop_timer_set(k->loop, &k->deadline, k->deadline_ms + KILL_GRACE_MS);
+	close_listeners(k);
 	keeper_stop_when_empty(k);
 }
 
@@ -52,35 +72,49 @@ static void on_announced(void *ctx, int64_t now)
 	finish(ctx);
 }
 
-void keeper_kill_all(struct keeper *k)
+static void kill_all(struct keeper *k)
 {
 	unsigned i;
 
-	for (i = 0; i < k->worker_count; i++)
-		if (k->workers[i].pid != 0)
-			proc_kill(k->workers[i].pid);
+	for (i = 0; i < k->worker_count; i++) {
+		if (k->workers[i].pid == 0)
+			continue;
+		k->killed = true;
+		proc_kill(k->workers[i].pid);
+	}
 	loop_stop(k->loop);
 }
 
+/* First the workers are asked to end what runs in words; who does not even do that is killed. */
 static void on_deadline(void *ctx, int64_t now)
 {
-	(void)now;
-	keeper_kill_all(ctx);
+	struct keeper *k = ctx;
+
+	if (k->cut) {
+		kill_all(k);
+		return;
+	}
+	k->cut = true;
+	if (!k->handed_over && k->shared->drain != DRAIN_FINISH)
+		finish(k);
+	tell_workers(k, WIRE_CUT);
+	loop_timer_set(k->loop, &k->deadline, now + KILL_GRACE_MS);
 }
 
 void keeper_stop(struct keeper *k, bool announce)
 {
-	const struct config *cf = &k->plan->groups[k->plan->count - 1].config;
+	const struct config *cf = config_of(k);
 	int64_t now = loop_now(k->loop);
+	int64_t deadline = now + (k->plan->quick_stop ? QUICK_STOP_MS : cf->drain_timeout_ms);
 
 	announce = announce && !k->plan->quick_stop && cf->drain_announce_ms > 0;
 	k->stopping = true;
-	k->deadline_ms = now + (k->plan->quick_stop ? QUICK_STOP_MS : cf->drain_timeout_ms);
-	if (announce)
-		k->deadline_ms = MAX(k->deadline_ms, now + cf->drain_announce_ms);
-	k->shared->drain_deadline_ms = k->deadline_ms;
-	k->shared->drain = DRAIN_ANNOUNCE;
 	log_event(&k->log, LOG_INFO, "stopping", NULL, NULL);
+	if (announce)
+		deadline = MAX(deadline, now + cf->drain_announce_ms);
+	if (k->handed_over)
+		deadline = MIN(deadline, k->shared->drain_deadline_ms);
+	set_deadline(k, deadline, DRAIN_ANNOUNCE);
 	if (announce) {
 		tell_workers(k, WIRE_ANNOUNCE);
 		loop_timer_after(k->loop, &k->announce, cf->drain_announce_ms);
@@ -89,8 +123,35 @@ void keeper_stop(struct keeper *k, bool announce)
 	}
 }
 
+void keeper_stop_now(struct keeper *k)
+{
+	log_event(&k->log, LOG_WARN, "stopping at once: a second signal asked for it", NULL, NULL);
+	kill_all(k);
+}
+
+void keeper_hand_over(struct keeper *k)
+{
+	k->handed_over = true;
+	set_deadline(k, loop_now(k->loop) + config_of(k)->drain_timeout_ms, DRAIN_HANDOVER);
+	tell_workers(k, WIRE_HANDOVER);
+	close_listeners(k);
+	keeper_stop_when_empty(k);
+}
+
 void keeper_stop_init(struct keeper *k)
 {
 	timer_init(&k->announce, on_announced, k);
 	timer_init(&k->deadline, on_deadline, k);
+}
+
+void keeper_stop_told(struct keeper *k)
+{
+	struct log_line l;
+
+	if (k->cut && (k->cut_count > 0 || k->killed)) {
+		log_begin(&l, &k->log, LOG_WARN, "drain deadline reached: what still ran was cut");
+		log_num(&l, "connections", k->cut_count);
+		log_end(&l);
+	}
+	log_event(&k->log, LOG_INFO, "stopped", NULL, NULL);
 }

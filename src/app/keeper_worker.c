@@ -39,25 +39,40 @@ static void on_dialled(void *ctx, int fd, enum connect_fault fault, const char *
 	sock_close(fd);
 }
 
+static void take_message(struct worker *w, const struct wire *m)
+{
+	switch (m->type) {
+	case WIRE_READY:
+		w->ready = true;
+		break;
+	case WIRE_CONNECT:
+		if (w->group->dial != NULL && !dial_start(w->group->dial, on_dialled, w, w))
+			on_dialled(w, -1, CONNECT_OTHER, "too many connections are under way");
+		break;
+	case WIRE_PROBE:
+		if (w->group->probe != NULL)
+			probe_now(w->group->probe);
+		break;
+	case WIRE_WAS_CUT:
+		w->keeper->cut_count += m->value;
+		break;
+	default:
+		break;
+	}
+}
+
 static void on_channel(void *ctx, unsigned events)
 {
 	struct worker *w = ctx;
 	struct wire m;
 	int fd;
 
-	if (events & (LOOP_HUP | LOOP_ERROR)) { /* it died; SIGCHLD tells the rest */
-		loop_remove(w->keeper->loop, &w->channel_handle);
-		return;
-	}
 	while (sock_receive_message(w->channel, &m, sizeof(m), &fd) == 1) {
 		sock_close(fd); /* workers pass none */
-		if (m.type == WIRE_PROBE && w->group->probe != NULL)
-			probe_now(w->group->probe);
-		if (m.type != WIRE_CONNECT || w->group->dial == NULL)
-			continue;
-		if (!dial_start(w->group->dial, on_dialled, w, w))
-			on_dialled(w, -1, CONNECT_OTHER, "too many connections are under way");
+		take_message(w, &m);
 	}
+	if (events & (LOOP_HUP | LOOP_ERROR)) /* it died; SIGCHLD tells the rest */
+		loop_remove(w->keeper->loop, &w->channel_handle);
 }
 
 static void on_log(void *ctx, unsigned events)
@@ -73,6 +88,21 @@ static void on_log(void *ctx, unsigned events)
 		loop_remove(w->keeper->loop, &w->log_handle);
 }
 
+/* With as many as there are workers, each has its own; with more (inherited from a process that had
+ * more workers) none is left out, with fewer they are shared. */
+static void choose_listeners(const struct worker *w, struct worker_start *start)
+{
+	const struct keeper_group *g = w->group->plan;
+	unsigned i;
+
+	start->listener_shared = g->listener_count < g->workers;
+	if (start->listener_shared)
+		start->listeners[start->listener_count++] =
+			g->listeners[w->nth % g->listener_count];
+	for (i = w->nth; i < g->listener_count && !start->listener_shared; i += g->workers)
+		start->listeners[start->listener_count++] = g->listeners[i];
+}
+
 /* The child's side of the fork; never returns. */
 static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pid)
 {
@@ -86,18 +116,18 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 		.board = k->board,
 		.log = &log,
 		.clock = k->clock,
-		.listener = w->listener,
 		.channel = channel,
-		.listener_shared = g->plan->listener_shared,
 		.forwards = g->plan->upstream != NULL && !g->plan->probes,
 		.index = w->index,
 		.upstream_name = g->plan->upstream_name,
 		.upstream_host = g->host_text,
 	};
-	int keep[] = { w->listener, channel, log_fd };
+	int keep[SHARED_WORKERS_MAX + 2] = { channel, log_fd };
 
 	proc_die_with_parent(keeper_pid);
-	proc_close_others(keep, ARRAY_LEN(keep));
+	choose_listeners(w, &start);
+	memcpy(keep + 2, start.listeners, sizeof(start.listeners));
+	proc_close_others(keep, 2 + start.listener_count);
 	proc_name(g->plan->kind->name);
 	log.fd = log_fd;
 	log.is_socket = true;
@@ -150,7 +180,7 @@ static void on_restart(void *ctx, int64_t now)
 	struct worker *w = ctx;
 
 	(void)now;
-	if (w->keeper->shared->drain == DRAIN_FINISH)
+	if (keeper_is_ending(w->keeper))
 		return;
 	if (!keeper_worker_start(w)) {
 		log_event(&w->keeper->log, LOG_ERROR, "a worker cannot be started", NULL, NULL);
@@ -158,47 +188,62 @@ static void on_restart(void *ctx, int64_t now)
 	}
 }
 
-void keeper_worker_init(struct worker *w, struct keeper *k, struct group *g, int listener)
+void keeper_worker_init(struct worker *w, struct keeper *k, struct group *g, unsigned nth)
 {
 	w->keeper = k;
 	w->group = g;
 	w->index = k->worker_count++;
-	w->listener = listener;
+	w->nth = nth;
 	w->channel = w->log = -1;
 	w->backoff_ms = BACKOFF_FIRST_MS;
 	timer_init(&w->restart, on_restart, w);
 }
 
-static void worker_died(struct worker *w, int code)
+static void say_death(const struct worker *w, const struct proc_end *end)
 {
 	struct keeper *k = w->keeper;
 	struct log_line l;
 
+	log_begin(&l, &k->log, LOG_ERROR,
+		  keeper_is_ending(k) ? "a worker died" : "a worker died and is replaced");
+	log_str(&l, "worker", w->group->plan->kind->name);
+	if (end->signal != 0)
+		log_str(&l, "signal", proc_signal_name(end->signal));
+	else
+		log_num(&l, "code", end->code);
+	log_end(&l);
+}
+
+static void worker_ended(struct worker *w, const struct proc_end *end)
+{
+	struct keeper *k = w->keeper;
+
 	on_log(w, 0); /* its last words */
+	on_channel(w, 0);
 	worker_detach(w);
 	w->pid = 0;
+	w->ready = false;
 	metrics_worker_gone(&k->board->of[w->index]);
-	if (k->shared->drain == DRAIN_FINISH)
-		return;
-	k->shared->worker_restarts = k->shared->worker_restarts + 1;
 	if (w->group->plan->probes) /* its streams are gone with it */
 		k->shared->active = k->shared->queued = 0;
-	log_begin(&l, &k->log, LOG_ERROR, "a worker died and is replaced");
-	log_str(&l, "worker", w->group->plan->kind->name);
-	log_num(&l, "code", code);
-	log_end(&l);
+	if (!keeper_is_ending(k) || end->signal != 0 || end->code != 0)
+		say_death(w, end);
+	if (keeper_is_ending(k))
+		return;
+	k->shared->worker_restarts = k->shared->worker_restarts + 1;
 	keeper_worker_restart(w);
 }
 
 void keeper_reap(struct keeper *k)
 {
-	int code, pid;
+	struct proc_end end;
 	unsigned i;
+	int pid;
 
-	while ((pid = proc_reap(&code)) > 0)
+	while ((pid = proc_reap(&end)) > 0)
 		for (i = 0; i < k->worker_count; i++)
 			if (k->workers[i].pid == pid)
-				worker_died(&k->workers[i], code);
-	if (k->shared->drain == DRAIN_FINISH)
+				worker_ended(&k->workers[i], &end);
+	if (keeper_is_ending(k))
 		keeper_stop_when_empty(k);
 }

@@ -179,7 +179,8 @@ static void log_failure(struct relay *r, unsigned status, struct slice why)
 {
 	struct log_line l;
 
-	log_begin(&l, r->server->env.log, LOG_WARN, "request failed");
+	log_begin(&l, r->server->env.log, r->server->cutting ? LOG_INFO : LOG_WARN,
+		  "request failed");
 	log_text(&l, "request_id", r->conn->req->id);
 	log_num(&l, "status", status);
 	log_text(&l, "why", why);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* server.c: a worker's life: accept, hand over, make room, drain. */
+/* server.c: a worker's life: accept, hand over, make room. */
 #include "app/conn.h"
 #include "app/upstream.h"
 #include "app/wire.h"
@@ -90,12 +90,28 @@ void server_idle_remove(struct server *s, struct conn *c)
 
 static void on_listener(void *ctx, unsigned events);
 
-static bool watch_listener(struct server *s)
+static void unwatch_listeners(struct server *s)
 {
-	unsigned wish = LOOP_READ | (s->start->listener_shared ? LOOP_EXCLUSIVE : 0u);
+	unsigned i;
 
-	s->listener_handle = loop_add(s->env.loop, s->start->listener, wish, on_listener, s);
-	return s->listener_handle.gen != 0;
+	for (i = 0; i < s->listener_count; i++)
+		loop_remove(s->env.loop, &s->listeners[i].handle);
+}
+
+static bool watch_listeners(struct server *s)
+{
+	unsigned i, wish = LOOP_READ | (s->start->listener_shared ? LOOP_EXCLUSIVE : 0u);
+
+	for (i = 0; i < s->listener_count; i++) {
+		struct listener *l = &s->listeners[i];
+
+		l->handle = loop_add(s->env.loop, l->fd, wish, on_listener, l);
+		if (l->handle.gen == 0) {
+			unwatch_listeners(s);
+			return false;
+		}
+	}
+	return true;
 }
 
 static void accept_resume(struct server *s)
@@ -103,12 +119,12 @@ static void accept_resume(struct server *s)
 	if (!s->accept_paused || !s->listening)
 		return;
 	loop_timer_clear(s->env.loop, &s->accept_timer);
-	s->accept_paused = !watch_listener(s);
+	s->accept_paused = !watch_listeners(s);
 	if (s->accept_paused)
 		loop_timer_after(s->env.loop, &s->accept_timer, ACCEPT_RETRY_MS);
 }
 
-static void exit_when_empty(struct server *s)
+void server_exit_when_empty(struct server *s)
 {
 	if (!s->listening && s->open_count == 0)
 		loop_stop(s->env.loop);
@@ -120,7 +136,7 @@ void server_conn_closed(struct server *s, struct conn *c)
 	s->free_conn = c;
 	s->open_count--;
 	accept_resume(s);
-	exit_when_empty(s);
+	server_exit_when_empty(s);
 }
 
 /* ---- accepting ---- */
@@ -142,7 +158,7 @@ static struct conn *slot_take(struct server *s)
 static void accept_pause(struct server *s)
 {
 	s->accept_paused = true;
-	loop_remove(s->env.loop, &s->listener_handle);
+	unwatch_listeners(s);
 	loop_timer_after(s->env.loop, &s->accept_timer, ACCEPT_RETRY_MS);
 }
 
@@ -160,12 +176,12 @@ static bool make_room(struct server *s)
 	return true;
 }
 
-static void on_listener(void *ctx, unsigned events)
+/* Takes what waits; true: there may be more. */
+static bool accept_some(struct listener *l)
 {
-	struct server *s = ctx;
+	struct server *s = l->server;
 	unsigned i, most = s->env.config->max_connections;
 
-	(void)events;
 	for (i = 0; i < ACCEPT_BATCH && s->listening; i++) {
 		struct sock_addr peer;
 		struct conn *c;
@@ -176,70 +192,46 @@ static void on_listener(void *ctx, unsigned events)
 			;
 		if (s->open_count >= s->slab_size) {
 			accept_pause(s);
-			return;
+			return false;
 		}
-		fd = sock_accept(s->start->listener, &peer, &again, &full);
+		fd = sock_accept(l->fd, &peer, &again, &full);
 		if (again)
-			return;
+			return false;
 		if (full && !make_room(s)) {
 			accept_pause(s);
-			return;
+			return false;
 		}
 		if (fd < 0)
 			continue;
 		c = slot_take(s);
 		conn_open(c, s, fd, &peer, s->open_count > most);
 	}
+	return s->listening;
+}
+
+static void on_listener(void *ctx, unsigned events)
+{
+	(void)events;
+	accept_some(ctx);
+}
+
+void server_listen_stop(struct server *s, bool take_rest)
+{
+	unsigned i;
+
+	if (!s->listening)
+		return;
+	for (i = 0; i < s->listener_count && take_rest; i++)
+		while (accept_some(&s->listeners[i]))
+			;
+	s->listening = false;
+	loop_timer_clear(s->env.loop, &s->accept_timer);
+	unwatch_listeners(s);
+	for (i = 0; i < s->listener_count; i++)
+		sock_close(s->listeners[i].fd);
 }
 
 /* ---- the keeper ---- */
-
-static void close_idle(struct server *s)
-{
-	unsigned i;
-
-	for (i = 0; i < s->fresh; i++)
-		if (s->slab[i].state != CONN_FREE)
-			conn_drain(&s->slab[i]);
-}
-
-static void on_drain_deadline(void *ctx, int64_t now)
-{
-	struct server *s = ctx;
-	struct log_line l;
-	unsigned i;
-
-	(void)now;
-	log_begin(&l, s->env.log, LOG_WARN, "drain deadline reached, cutting what still runs");
-	log_num(&l, "connections", s->open_count);
-	log_end(&l);
-	for (i = 0; i < s->fresh; i++)
-		if (s->slab[i].state != CONN_FREE)
-			conn_stop(&s->slab[i]);
-	loop_stop(s->env.loop);
-}
-
-static void drain_begin(struct server *s)
-{
-	if (s->drain_told)
-		return;
-	s->drain_told = true;
-	if (s->kind->on_drain != NULL)
-		s->kind->on_drain(s);
-}
-
-static void drain_finish(struct server *s, int64_t deadline)
-{
-	drain_begin(s);
-	if (s->listening) {
-		s->listening = false;
-		loop_remove(s->env.loop, &s->listener_handle);
-		sock_close(s->start->listener);
-	}
-	loop_timer_set(s->env.loop, &s->drain_timer, deadline);
-	close_idle(s);
-	exit_when_empty(s);
-}
 
 static void on_channel(void *ctx, unsigned events)
 {
@@ -250,10 +242,8 @@ static void on_channel(void *ctx, unsigned events)
 	(void)events;
 	while ((got = sock_receive_message(s->start->channel, &w, sizeof(w), &fd)) == 1) {
 		w.why[sizeof(w.why) - 1] = '\0';
-		if (w.type == WIRE_ANNOUNCE)
-			drain_begin(s);
-		else if (w.type == WIRE_FINISH)
-			drain_finish(s, w.value);
+		if (server_drain_on_wire(s, &w))
+			sock_close(fd);
 		else if (s->upstreams != NULL)
 			upstream_on_wire(s->upstreams, &w, fd);
 		else
@@ -309,6 +299,25 @@ static void batch_log(struct server *s)
 	s->env.log->batch = &s->log_batch;
 }
 
+static bool listen_start(struct server *s)
+{
+	unsigned i;
+
+	s->listener_count = s->start->listener_count;
+	for (i = 0; i < s->listener_count; i++)
+		s->listeners[i] = (struct listener){ s, s->start->listeners[i], LOOP_NONE };
+	s->listening = true;
+	return watch_listeners(s);
+}
+
+static void say_ready(struct server *s)
+{
+	struct wire w = { 0 };
+
+	w.type = WIRE_READY;
+	sock_send_message(s->start->channel, &w, sizeof(w), -1);
+}
+
 static bool server_open(struct server *s, struct config *config, const struct worker_start *start)
 {
 	uint32_t watched;
@@ -333,10 +342,9 @@ static bool server_open(struct server *s, struct config *config, const struct wo
 	batch_log(s);
 	proc_random(&s->request_seed, sizeof(s->request_seed));
 	timer_init(&s->accept_timer, on_accept_timer, s);
-	timer_init(&s->drain_timer, on_drain_deadline, s);
+	server_drain_init(s);
 	s->channel_handle = loop_add(s->env.loop, start->channel, LOOP_READ, on_channel, s);
-	s->listening = true;
-	if (s->channel_handle.gen == 0 || !watch_listener(s))
+	if (s->channel_handle.gen == 0 || !listen_start(s))
 		return false;
 	if (start->upstream_host.n > 0) {
 		s->upstreams = upstream_pool_open(s);
@@ -365,6 +373,7 @@ int server_run(const struct worker_start *start)
 		if (why != NULL)
 			log_event(start->log, LOG_WARN, "no sandbox", "why", why);
 	}
+	say_ready(&s);
 	loop_run(s.env.loop, &start->shared->turns[start->index]);
 	log_flush(s.env.log);
 	return 0;

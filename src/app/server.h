@@ -16,6 +16,7 @@
 struct conn;
 struct server;
 struct upstream_pool;
+struct wire;
 
 /* What every module of a worker is given; never global. */
 struct env {
@@ -55,8 +56,8 @@ struct role_kind {
 		fields; /* further fields of every reply, each ended by CRLF; open() may set others */
 	bool (*open)(
 		struct server *); /* makes server->role_data; false: cannot start (it said why) */
-	/* A drain began: its phase and deadline are in the shared page. Once in a worker's life; not in
-	 * one that is born while it lasts. May be NULL. */
+	/* A drain began or its deadline moved: shared->drain and drain_deadline_ms say it. Not told to
+	 * a worker that is born while it lasts. May be NULL. */
 	void (*on_drain)(struct server *);
 };
 
@@ -68,7 +69,9 @@ struct worker_start {
 	struct metrics_board *board;
 	struct log *log;
 	const struct clock *clock;
-	int listener, channel;
+	int channel;
+	int listeners[SHARED_WORKERS_MAX];
+	unsigned listener_count;
 	bool listener_shared; /* by several workers: wake one of them */
 	bool forwards;        /* any client may need a connection to the upstream at any time */
 	unsigned index;       /* into shared->turns and the board */
@@ -80,6 +83,12 @@ enum {
 	SERVER_SCRATCH = 64 * 1024,
 	SERVER_RESERVE = 16,           /* slots and descriptors kept for health probes */
 	SERVER_BODY_SMALL = 64 * 1024, /* bodies up to this need no share of --body-memory */
+};
+
+struct listener {
+	struct server *server;
+	int fd;
+	struct loop_handle handle;
 };
 
 struct server {
@@ -95,15 +104,18 @@ struct server {
 	struct conn *free_conn;
 	unsigned slab_size, fresh, open_count;
 	struct conn *idle_head, *idle_tail; /* kept-alive connections, longest idle first */
-	struct loop_handle listener_handle, channel_handle;
+	struct listener listeners[SHARED_WORKERS_MAX];
+	unsigned listener_count;
+	struct loop_handle channel_handle;
 	bool accept_paused; /* out of descriptors: wait for a close */
 	struct timer accept_timer;
 	bool listening;
 	uint64_t body_used; /* of --body-memory */
 	uint64_t request_seed, request_count;
 	struct timer drain_timer;
-	bool drain_told; /* the role's on_drain() was called */
-	char *scratch;   /* SERVER_SCRATCH bytes, good within one call */
+	int64_t drain_told_ms; /* the deadline the role knows of */
+	bool cutting;          /* the drain's deadline has passed */
+	char *scratch;         /* SERVER_SCRATCH bytes, good within one call */
 	int64_t date_second;
 	char date[40]; /* "Date: ...\r\n", made anew each second */
 	size_t date_n;
@@ -113,6 +125,17 @@ struct server {
 
 /* The worker's whole life; returns its exit code. */
 int server_run(const struct worker_start *);
+
+/* ---- server_drain.c ---- */
+
+void server_drain_init(struct server *);
+/* A message of the keeper's; false: it is about something else. */
+bool server_drain_on_wire(struct server *, const struct wire *);
+
+/* For server_drain.c: */
+/* Closes the listeners; `take_rest`: not before what waits there is accepted. */
+void server_listen_stop(struct server *, bool take_rest);
+void server_exit_when_empty(struct server *);
 
 /* For connections: */
 void server_conn_closed(struct server *, struct conn *);

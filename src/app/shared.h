@@ -17,7 +17,12 @@ enum {
 /* Why no connection to the upstream came about. */
 enum connect_fault { CONNECT_OK, CONNECT_REFUSED, CONNECT_TIMEOUT, CONNECT_NAME, CONNECT_OTHER };
 
-enum drain_phase { DRAIN_NONE, DRAIN_ANNOUNCE, DRAIN_FINISH };
+enum drain_phase {
+	DRAIN_NONE,
+	DRAIN_HANDOVER, /* a newer process listens; the end of this one is nobody's concern */
+	DRAIN_ANNOUNCE, /* still listening, but the load balancer is told to go elsewhere */
+	DRAIN_FINISH,
+};
 
 struct shared {
 	/* the keeper writes; times are monotonic ms, 0 = never */
@@ -48,6 +53,12 @@ struct shared {
 	volatile uint64_t turns[SHARED_WORKERS_MAX];
 	volatile uint64_t log_dropped; /* atomic add */
 };
+
+/* The service is going away from here, and probes are to know it. */
+static inline bool shared_is_leaving(const struct shared *s)
+{
+	return s->drain >= DRAIN_ANNOUNCE;
+}
 
 /* Copies a guarded text; always NUL-ended. `n` is the size of both. */
 void shared_read_text(const struct shared *, const char *text, char *out, size_t n);

@@ -6,12 +6,18 @@
 #include "base/base.h"
 
 enum wire_type {
-	WIRE_CONNECT,   /* worker: a connection to your upstream, please */
-	WIRE_CONNECTED, /* keeper: here it is (the descriptor comes with the message) */
-	WIRE_FAILED,    /* keeper: it cannot be had; fault and why say it */
-	WIRE_PROBE,     /* worker: something changed in Ollama, look now (a load is over, say) */
-	WIRE_ANNOUNCE,  /* keeper: a drain began; shared->drain and its deadline are set */
-	WIRE_FINISH, /* keeper: stop listening, finish what runs until `value` (monotonic ms), exit */
+	/* worker */
+	WIRE_READY,   /* it accepts */
+	WIRE_CONNECT, /* a connection to your upstream, please */
+	WIRE_PROBE,   /* something changed in Ollama, look now (a load is over, say) */
+	WIRE_WAS_CUT, /* so many answers (`value`) were under way at the drain's deadline */
+	/* keeper */
+	WIRE_CONNECTED, /* here it is (the descriptor comes with the message) */
+	WIRE_FAILED,    /* it cannot be had; fault and why say it */
+	WIRE_HANDOVER,  /* a newer process listens: finish what is here, idle connections too */
+	WIRE_ANNOUNCE,  /* a drain began; its phase and deadline are in the shared page */
+	WIRE_FINISH,    /* stop listening, close what is idle, finish what runs, exit */
+	WIRE_CUT,       /* the drain's deadline: end what still runs, in words, and exit */
 };
 
 struct wire {

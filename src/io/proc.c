@@ -55,14 +55,33 @@ void proc_kill(int pid)
 	kill(pid, SIGKILL);
 }
 
-int proc_reap(int *code)
+int proc_reap(struct proc_end *end)
 {
 	int status, pid = waitpid(-1, &status, WNOHANG);
 
 	if (pid <= 0)
 		return 0;
-	*code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	end->code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	end->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	return pid;
+}
+
+const char *proc_signal_name(int signal)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} names[] = { { SIGKILL, "SIGKILL" }, { SIGSEGV, "SIGSEGV" }, { SIGABRT, "SIGABRT" },
+		      { SIGBUS, "SIGBUS" },   { SIGILL, "SIGILL" },   { SIGFPE, "SIGFPE" },
+		      { SIGTRAP, "SIGTRAP" }, { SIGSYS, "SIGSYS" },   { SIGTERM, "SIGTERM" },
+		      { SIGINT, "SIGINT" },   { SIGQUIT, "SIGQUIT" }, { SIGPIPE, "SIGPIPE" },
+		      { SIGXCPU, "SIGXCPU" }, { SIGXFSZ, "SIGXFSZ" } };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(names); i++)
+		if (names[i].number == signal)
+			return names[i].name;
+	return "a signal";
 }
 
 void proc_ignore_signals(const int *signals, size_t count)

@@ -13,8 +13,13 @@ int proc_pid(void);
 unsigned proc_cpu_count(void); /* processors this process may run on */
 void proc_name(const char *);  /* as ps -o comm shows it, 15 bytes */
 void proc_kill(int pid);       /* SIGKILL */
-/* A child that ended, or 0. *code: its exit status, or 128 + the signal that killed it. */
-int proc_reap(int *code);
+/* How a child ended: by a signal, or (signal 0) with an exit code. */
+struct proc_end {
+	int code, signal;
+};
+/* A child that ended, or 0. */
+int proc_reap(struct proc_end *);
+const char *proc_signal_name(int signal); /* "SIGSEGV"; "a signal" for the rare ones */
 void proc_ignore_signals(const int *signals, size_t count);
 /* Raises the descriptor limit towards `want`; what it is then. */
 uint64_t proc_raise_nofile(uint64_t want);
