@@ -20,6 +20,8 @@ import time
 import traceback
 from pathlib import Path
 
+from lib.clock import wound_program
+
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 10.0  # seconds after which a thing that did not happen is a failure: generous, for machines are shared
 TEST_TIMEOUT = 30.0
@@ -105,12 +107,14 @@ def clean_environment():
 class Server:
     """The program in a role, on a free port of 127.0.0.1; a context manager that also judges its end."""
 
-    def __init__(self, role, *options, env=None, nofile=None, may_restart=False, listen='127.0.0.1:0'):
+    def __init__(self, role, *options, env=None, nofile=None, may_restart=False, listen='127.0.0.1:0', clock=None):
         self.role = role
-        self.command = [binary(), role, '--listen', listen, *map(str, options)]
+        self.clock = clock
+        program = wound_program(binary()) if clock else binary()
+        self.command = [program, role, '--listen', listen, *map(str, options)]
         if nofile:
             self.command = ['prlimit', f'--nofile={nofile}', *self.command]
-        self.env = {**clean_environment(), **(env or {})}
+        self.env = {**clean_environment(), **(clock.env if clock else {}), **(env or {})}
         self.may_restart = may_restart
         self.out, self.log = [], []
         self.clients = []
@@ -164,6 +168,8 @@ class Server:
 
     def stop(self):
         """Ends it as Ctrl-C would and judges the end: exit code 0, no worker lost, nothing said by a sanitizer."""
+        if self.clock:
+            self.clock.go_on()
         for client in self.clients:
             client.close()
         lost = set() if self.may_restart else self.first_workers - set(self.workers())
