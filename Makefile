@@ -207,6 +207,25 @@ asan: build/$(ASAN)/ollachat
 
 # --- tests ------------------------------------------------------------------------------------------------------
 
+# The program with a clock that a test winds by hand: the same objects, linked with tests/clock.
+WOUND_LD := $(foreach f,clock_gettime epoll_wait poll,-Wl,--wrap=$(f))
+
+build/wound/$(RELEASE)/clock.o: tests/clock/clock.c build/$(RELEASE)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(COMMON) $(WARN) $($(RELEASE)_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+build/wound/$(RELEASE)/ollachat: build/wound/$(RELEASE)/clock.o $($(RELEASE)_OBJ) build/$(RELEASE)/libbearssl.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(HARDEN_LD) $(WOUND_LD) $(LDFLAGS) -o $@ $(LINK_HEAD) $^ $(LINK_TAIL)
+
+build/wound/$(ASAN)/clock.o: tests/clock/clock.c build/$(ASAN)/flags
+	@mkdir -p $(@D)
+	$(Q)$($(ASAN)_CC) $(COMMON) $(WARN) $($(ASAN)_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+build/wound/$(ASAN)/ollachat: build/wound/$(ASAN)/clock.o $($(ASAN)_OBJ) build/$(ASAN)/libbearssl.a
+	$(call say,LINK,$@)
+	$(Q)$($(ASAN)_CC) $(SANFLAGS) -pie $(WOUND_LD) $(LDFLAGS) -o $@ $^
+
 UNIT_BIN := $(UNITS:%=build/$(ASAN)/unit/%)
 FUZZ_BIN := $(FUZZERS:%=build/fuzz/%)
 
@@ -231,17 +250,18 @@ build/fuzz/fuzz_%: build/fuzz/fuzz_%.o build/fuzz/libollachat.a build/fuzz/libbe
 
 -include $(UNIT_BIN:=.d) $(UNIT_HELPERS:%=build/$(ASAN)/unit/%.d) $(FUZZ_BIN:=.d)
 
-.PHONY: unit-programs fuzz-programs check test bench fuzz lint
+.PHONY: unit-programs fuzz-programs wound check test bench fuzz lint
 unit-programs: $(UNIT_BIN)
+wound: build/wound/$(RELEASE)/ollachat build/wound/$(ASAN)/ollachat
 fuzz-programs: $(FUZZ_BIN)
 
 export UNIT_DIR := build/$(ASAN)/unit
 export RELEASE_DIR := build/$(RELEASE)
 
-check: all unit-programs fuzz-programs
+check: all unit-programs fuzz-programs wound
 	$(Q)tests/run.sh unit http cli faults lint
 
-test: all asan unit-programs fuzz-programs
+test: all asan unit-programs fuzz-programs wound
 	$(Q)vendor/fetch.sh test
 	$(Q)tests/run.sh
 

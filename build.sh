@@ -154,7 +154,7 @@ setup_tests() {
 	# shellcheck disable=SC2086 # a list
 	step fetch-test "Test packages: $sets" vendor/fetch.sh $sets
 	step make-test "Building the sanitizer flavour, unit tests and fuzz targets" \
-		make -j"$(jobs_count)" asan unit-programs fuzz-programs
+		make -j"$(jobs_count)" asan unit-programs fuzz-programs wound
 }
 
 case ${1:-} in

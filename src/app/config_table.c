@@ -68,7 +68,7 @@ const struct config_option config_options[] = {
 	},
 	{
 		.name = "max-active", .shape = "N", .group = GROUP_OLLAMA, .kind = KIND_COUNT,
-		.roles = B | D, AT(max_active), .min = 1, .max = 1024, .fallback = "1",
+		.roles = B | D, AT(max_active), .min = 1, .max = 4096, .fallback = "1",
 		.help = "generations running at a time; match OLLAMA_NUM_PARALLEL",
 	},
 	{

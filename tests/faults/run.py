@@ -3,6 +3,7 @@
 """run.py: the program against a scripted Ollama and against clients that misbehave. `run.py -v WORD` runs the tests whose
 names contain WORD; OLLACHAT_BIN names the program. The last line says how many passed and failed."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -10,8 +11,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib import harness  # noqa: E402
-from faults import backpressure, ends, frontend, leaving, limits, machine, origin, passing, proxy, requests  # noqa: E402,F401
-from faults import access, demo, loading, regressions, retry, timeouts, turns, upstream_head  # noqa: E402,F401
+
+for file in sorted(Path(__file__).parent.glob('*.py')):  # each registers its tests
+    if file.stem != 'run':
+        importlib.import_module(f'faults.{file.stem}')
 
 if __name__ == '__main__':
     sys.exit(harness.main(__doc__))

@@ -20,6 +20,8 @@ import time
 import traceback
 from pathlib import Path
 
+from lib.clock import wound_program
+
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 10.0  # seconds after which a thing that did not happen is a failure: generous, for machines are shared
 TEST_TIMEOUT = 30.0
@@ -105,12 +107,14 @@ def clean_environment():
 class Server:
     """The program in a role, on a free port of 127.0.0.1; a context manager that also judges its end."""
 
-    def __init__(self, role, *options, env=None, nofile=None, may_restart=False, listen='127.0.0.1:0'):
+    def __init__(self, role, *options, env=None, nofile=None, may_restart=False, listen='127.0.0.1:0', clock=None):
         self.role = role
-        self.command = [binary(), role, '--listen', listen, *map(str, options)]
+        self.clock = clock
+        program = wound_program(binary()) if clock else binary()
+        self.command = [program, role, '--listen', listen, *map(str, options)]
         if nofile:
             self.command = ['prlimit', f'--nofile={nofile}', *self.command]
-        self.env = {**clean_environment(), **(env or {})}
+        self.env = {**clean_environment(), **(clock.env if clock else {}), **(env or {})}
         self.may_restart = may_restart
         self.out, self.log = [], []
         self.clients = []
@@ -164,6 +168,8 @@ class Server:
 
     def stop(self):
         """Ends it as Ctrl-C would and judges the end: exit code 0, no worker lost, nothing said by a sanitizer."""
+        if self.clock:
+            self.clock.go_on()
         for client in self.clients:
             client.close()
         lost = set() if self.may_restart else self.first_workers - set(self.workers())
@@ -594,8 +600,9 @@ def _run_here(function):
 
 
 class _Running:
-    def __init__(self, function):
+    def __init__(self, function, timeout):
         self.name = _name_of(function)
+        self.timeout = timeout
         self.output = tempfile.TemporaryFile()
         self.started = time.monotonic()
         sys.stdout.flush()
@@ -612,7 +619,7 @@ class _Running:
     def poll(self):
         """None while it runs, then whether it passed."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
-        late = time.monotonic() - self.started > TEST_TIMEOUT
+        late = time.monotonic() - self.started > self.timeout
         if pid == 0 and not late:
             return None
         self._end_group()
@@ -623,7 +630,7 @@ class _Running:
         self.text = self.output.read().decode('utf-8', 'replace')
         self.output.close()
         if pid == 0:
-            self.text += f'not over after {TEST_TIMEOUT:g} s\n'
+            self.text += f'not over after {self.timeout:g} s\n'
         return pid != 0 and status == 0
 
     def _end_group(self):
@@ -634,13 +641,13 @@ class _Running:
             pass
 
 
-def run_tests(tests, jobs, verbose):
+def run_tests(tests, jobs, verbose, timeout):
     waiting, running = list(tests), []
     passed = failed = 0
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                running.append(_Running(waiting.pop(0)))
+                running.append(_Running(waiting.pop(0), timeout))
             for one in list(running):
                 outcome = one.poll()
                 if outcome is None:
@@ -661,14 +668,16 @@ def _report(one, outcome, verbose):
         print('\n'.join('     ' + line for line in one.text.rstrip().split('\n')))
     elif verbose:
         print(f'ok   {one.name} ({one.took:.2f} s)')
+        for line in filter(None, one.text.split('\n')):
+            print('     ' + line)
     sys.stdout.flush()
 
 
-def main(description):
+def main(description, timeout=TEST_TIMEOUT, jobs=3 * (os.cpu_count() or 1)):
     """Runs the registered tests; the last line says how many passed and failed."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('only', nargs='*', help='run only tests whose name contains one of these')
-    parser.add_argument('-j', '--jobs', type=int, default=3 * (os.cpu_count() or 1), help='tests at a time')
+    parser.add_argument('-j', '--jobs', type=int, default=jobs, help='tests at a time')
     parser.add_argument('-v', '--verbose', action='store_true', help='name passed tests too')
     parser.add_argument('-l', '--list', action='store_true', help='only list them')
     options = parser.parse_args()
@@ -681,6 +690,6 @@ def main(description):
         print(f'0 passed, {len(tests)} failed')
         return 1
     os.environ.setdefault('ASAN_OPTIONS', 'detect_leaks=1:abort_on_error=0:exitcode=99')
-    passed, failed = run_tests(tests, options.jobs, options.verbose)
+    passed, failed = run_tests(tests, options.jobs, options.verbose, timeout)
     print(f'{passed} passed, {failed} failed')
     return 0 if failed == 0 and passed > 0 else 1
