@@ -83,6 +83,13 @@ static bool in_list(const struct slice *list, size_t n, struct slice s)
 	return false;
 }
 
+/* Whoever has one IPv6 address has the whole /64 it is in. */
+static void party_of(const struct ip_addr *client, uint8_t party[16])
+{
+	memset(party, 0, 16);
+	memcpy(party, client->b, ip_is_v4(client) ? 16 : 8);
+}
+
 void access_identify(struct conn *c)
 {
 	const struct config *cf = c->server->env.config;
@@ -90,6 +97,7 @@ void access_identify(struct conn *c)
 	struct slice origin = http_field_value(&r->head, SLICE("Origin"));
 
 	r->client = client_of(c);
+	party_of(&r->client, r->party);
 	r->id = make_id(c);
 	if (origin.n > 0 && in_list(cf->cors_origins, cf->cors_count, origin))
 		r->cors_origin = origin;

@@ -5,7 +5,7 @@
 
 #include "app/conn.h"
 
-/* Fills the request's client, id and allowed origin. */
+/* Fills the request's client, party, id and allowed origin. */
 void access_identify(struct conn *);
 /* False: it was answered (421, 403, or a preflight's 204). */
 bool access_allow(struct conn *);

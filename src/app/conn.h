@@ -61,6 +61,7 @@ struct request {
 	size_t reply_cap;
 	int64_t started;
 	struct ip_addr client;
+	uint8_t party[16];        /* whose share it takes: the address, of IPv6 the /64 */
 	struct slice id;          /* X-Request-Id, in the arena */
 	struct slice cors_origin; /* to be allowed in the reply; n == 0: none */
 	void *path_mem;           /* of a path too long for the arena; owned */
