@@ -2,6 +2,7 @@
 /* backend_api.c: from a client's request to a plan for the relay: judge the body, choose the
  * model, build what Ollama is sent. */
 #include "app/backend_api.h"
+#include "app/rate.h"
 #include "app/relay.h"
 #include "app/reply.h"
 #include "base/fmt.h"
@@ -21,6 +22,19 @@ struct api {
 	struct admission passages; /* the rest */
 };
 
+/* The table is pages of zeros that cost memory when touched. */
+static bool rate_open(struct server *s)
+{
+	const struct config *cf = s->env.config;
+
+	if (cf->rate_requests == 0)
+		return true;
+	s->rate = mem_pages(sizeof(*s->rate));
+	if (s->rate != NULL)
+		rate_init(s->rate, cf->rate_requests, cf->rate_seconds, s->request_seed);
+	return s->rate != NULL;
+}
+
 bool api_open(struct server *s)
 {
 	const struct config *cf = s->env.config;
@@ -32,7 +46,7 @@ bool api_open(struct server *s)
 	admission_init(&api->turns, cf->max_active, cf->max_queue, cf->queue_timeout_ms);
 	admission_init(&api->passages, PASSAGES_MAX, PASSAGES_WAITING, INT64_MAX);
 	s->role_data = api;
-	return true;
+	return rate_open(s);
 }
 
 static struct api *api_of(struct conn *c)

@@ -240,6 +240,7 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 		.listener_shared = g->plan->listener_shared,
 		.forwards = g->plan->upstream != NULL && !g->plan->probes,
 		.index = w->index,
+		.keys = g->plan->keys,
 		.upstream_name = g->plan->upstream_name,
 		.upstream_host = g->host_text,
 	};
@@ -400,12 +401,45 @@ static void stop(struct keeper *k, bool announce)
 	}
 }
 
+/* ---- SIGHUP ---- */
+
+static void reload_keys(struct keeper *k, const struct keeper_group *g)
+{
+	char mem[128];
+	struct log_line l;
+	struct buf why;
+	unsigned count;
+
+	buf_init(&why, mem, sizeof(mem));
+	count = keys_read(g->keys, g->config.api_keys, &why);
+	log_begin(&l, &k->log, count > 0 ? LOG_INFO : LOG_ERROR,
+		  count > 0 ? "API keys were read again"
+			    : "API keys cannot be read, the old ones stay");
+	log_str(&l, "file", g->config.api_keys);
+	if (count > 0)
+		log_num(&l, "keys", count);
+	else
+		log_text(&l, "why", buf_view(&why));
+	log_end(&l);
+}
+
+static void reload(struct keeper *k)
+{
+	size_t i;
+
+	for (i = 0; i < k->plan->count; i++)
+		if (k->plan->groups[i].keys != NULL)
+			reload_keys(k, &k->plan->groups[i]);
+}
+
 static void on_signal(void *ctx, unsigned signal)
 {
 	struct keeper *k = ctx;
 
 	if (signal == PROC_SIGCHLD) {
 		reap(k);
+	} else if (signal == PROC_SIGHUP) {
+		reload(k);
 	} else if (signal == PROC_SIGTERM || signal == PROC_SIGINT) {
 		if (k->stopping)
 			kill_all(k);

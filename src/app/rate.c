@@ -6,7 +6,6 @@ enum { SECOND_US = 1000000 };
 
 void rate_init(struct rate *r, unsigned requests, unsigned seconds, uint64_t seed)
 {
-	memset(r, 0, sizeof(*r));
 	r->step_us = (int64_t)seconds * SECOND_US / requests;
 	r->span_us = r->step_us * requests;
 	r->seed = seed;

@@ -32,7 +32,8 @@ struct rate {
 	struct rate_bucket buckets[RATE_SETS][RATE_WAYS];
 };
 
-/* `requests` (1..RATE_REQUESTS_MAX) per `seconds` (1..RATE_SECONDS_MAX); the memory is cleared. */
+/* `requests` (1..RATE_REQUESTS_MAX) per `seconds` (1..RATE_SECONDS_MAX), over memory that is
+ * cleared. */
 void rate_init(struct rate *, unsigned requests, unsigned seconds, uint64_t seed);
 /* 0: granted. Else in how many seconds, rounded up, one will be. */
 unsigned rate_ask(struct rate *, const uint8_t party[16], int64_t now_ms);

@@ -5,6 +5,12 @@
 
 static struct rate rate;
 
+static void start(unsigned requests, unsigned seconds, uint64_t seed)
+{
+	memset(&rate, 0, sizeof(rate));
+	rate_init(&rate, requests, seconds, seed);
+}
+
 static unsigned ask(uint64_t who, int64_t now_ms)
 {
 	uint8_t party[16] = { 0x20, 0x01 };
@@ -56,13 +62,13 @@ static void test_rows(void)
 {
 	FOR_ROWS(i, rows)
 	{
-		int64_t start = (int64_t)i * 12345, now = start + rows[i].at_ms;
+		int64_t begin = (int64_t)i * 12345, now = begin + rows[i].at_ms;
 
 		check_case("%u/%u after %lld ms", rows[i].requests, rows[i].seconds,
 			   (long long)rows[i].at_ms);
-		rate_init(&rate, rows[i].requests, rows[i].seconds, i);
-		CHECK_U64(granted(7, start, rows[i].requests), rows[i].requests);
-		CHECK(ask(7, start) > 0);
+		start(rows[i].requests, rows[i].seconds, i);
+		CHECK_U64(granted(7, begin, rows[i].requests), rows[i].requests);
+		CHECK(ask(7, begin) > 0);
 		CHECK_U64(granted(7, now, rows[i].free), rows[i].free);
 		CHECK_U64(ask(7, now), rows[i].wait);
 		CHECK_U64(ask(8, now), 0); /* another one's are another's */
@@ -77,7 +83,7 @@ static void test_never_more(void)
 	unsigned n = 0;
 
 	check_case("random arrivals");
-	rate_init(&rate, 10, 1, 0);
+	start(10, 1, 0);
 	while (now < 100000) {
 		dice = dice * 1664525 + 1013904223;
 		now += dice >> 26;
@@ -93,7 +99,7 @@ static void test_refusals_are_free(void)
 	unsigned n = 0;
 
 	check_case("asked every ms");
-	rate_init(&rate, 1, 1, 0);
+	start(1, 1, 0);
 	for (now = 0; now < 10000; now++)
 		n += ask(1, now) == 0;
 	CHECK_U64(n, 10);
@@ -106,7 +112,7 @@ static void test_strangers(void)
 
 	for (seed = 0; seed < 8; seed++) {
 		check_case("seed %llu", (unsigned long long)seed);
-		rate_init(&rate, 20, 60, seed * UINT64_C(0x9e3779b97f4a7c15));
+		start(20, 60, seed * UINT64_C(0x9e3779b97f4a7c15));
 		CHECK_U64(granted(0, 1000, 21), 20);
 		for (i = 1, n = 0; i <= 200000; i++)
 			n += ask(i, 1000 + (int64_t)i / 100) == 0;
@@ -122,7 +128,7 @@ static void test_crowd(void)
 	unsigned n = 0, limited = 0;
 
 	check_case("crowd");
-	rate_init(&rate, 2, 60, 99);
+	start(2, 60, 99);
 	for (i = 0; i < RATE_SETS * RATE_WAYS / 2; i++)
 		n += granted(i, 5000, 2);
 	CHECK_U64(n, RATE_SETS * RATE_WAYS);
