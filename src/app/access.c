@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* access.c: Host and Origin checks, CORS, who the client is. */
+/* access.c: Host and Origin checks, CORS, keys, rates, who the client is. */
 #include "app/access.h"
+#include "app/keys.h"
+#include "app/rate.h"
 #include "base/fmt.h"
 #include "proto/forwarded.h"
 
@@ -90,14 +92,45 @@ static void party_of(const struct ip_addr *client, uint8_t party[16])
 	memcpy(party, client->b, ip_is_v4(client) ? 16 : 8);
 }
 
+/* Which key a request shows. More than one Authorization field is none: two readers could take
+ * different ones. */
+static enum conn_key key_of(const struct conn *c, struct digest *d)
+{
+	const struct keys *keys = c->server->start->keys;
+	const struct http_head *h = &c->req->head;
+	const struct http_field *field = NULL;
+	struct slice key;
+	unsigned i, count = 0;
+
+	if (keys == NULL)
+		return KEY_NONE;
+	for (i = 0; i < h->count; i++) {
+		if (!slice_eq_nocase(h->fields[i].name, SLICE("Authorization")))
+			continue;
+		field = &h->fields[i];
+		count++;
+	}
+	if (count > 1)
+		return KEY_WRONG;
+	if (count == 0 || !api_key_bearer(field->value, &key))
+		return KEY_NONE;
+	*d = digest_sha256(key);
+	return keys_has(keys, d) ? KEY_VALID : KEY_WRONG;
+}
+
 void access_identify(struct conn *c)
 {
 	const struct config *cf = c->server->env.config;
 	struct request *r = c->req;
 	struct slice origin = http_field_value(&r->head, SLICE("Origin"));
+	struct digest key;
 
 	r->client = client_of(c);
-	party_of(&r->client, r->party);
+	r->key = key_of(c, &key);
+	if (r->key == KEY_VALID)
+		memcpy(r->party, key.b, sizeof(r->party));
+	else
+		party_of(&r->client, r->party);
 	r->id = make_id(c);
 	if (origin.n > 0 && in_list(cf->cors_origins, cf->cors_count, origin))
 		r->cors_origin = origin;
@@ -208,12 +241,62 @@ static bool origin_is_allowed(const struct conn *c)
 
 static void preflight_reply(struct conn *c)
 {
-	conn_reply(c, 204, slice_make("", 0),
-		   SLICE("Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
-			 "Access-Control-Allow-Headers: Authorization, Content-Type, "
-			 "X-Ollachat-Progress\r\n"
-			 "Access-Control-Max-Age: 600\r\n"),
-		   slice_make("", 0));
+	char mem[256];
+	struct buf fields;
+
+	buf_init(&fields, mem, sizeof(mem));
+	buf_put_str(&fields, "Access-Control-Allow-Methods: GET, HEAD, POST");
+	buf_put_str(&fields, c->server->env.config->allow_admin ? ", DELETE\r\n" : "\r\n");
+	buf_put_str(&fields, "Access-Control-Allow-Headers: Authorization, Content-Type, "
+			     "X-Ollachat-Progress\r\n"
+			     "Access-Control-Max-Age: 600\r\n");
+	conn_reply(c, 204, slice_make("", 0), buf_view(&fields), slice_make("", 0));
+}
+
+/* Whether the route is part of the API, for which keys are asked and requests counted. */
+static bool is_api(const struct request *r)
+{
+	struct slice path = r->uri.path;
+
+	return !(r->route->flags & ROUTE_OPEN) &&
+	       (slice_starts(path, SLICE("/api/")) || slice_starts(path, SLICE("/v1/")) ||
+		slice_eq(path, SLICE("/api")) || slice_eq(path, SLICE("/v1")));
+}
+
+static bool key_is_given(struct conn *c)
+{
+	if (c->server->start->keys == NULL || c->req->key == KEY_VALID)
+		return true;
+	if (c->req->key == KEY_WRONG)
+		conn_error_fields(c, 401, SLICE("this API key is not valid here"),
+				  SLICE("WWW-Authenticate: Bearer realm=\"ollachat\", "
+					"error=\"invalid_token\"\r\n"));
+	else
+		conn_error_fields(c, 401,
+				  SLICE("an API key is required (Authorization: Bearer KEY)"),
+				  SLICE("WWW-Authenticate: Bearer realm=\"ollachat\"\r\n"));
+	return false;
+}
+
+static bool rate_is_kept(struct conn *c)
+{
+	struct server *s = c->server;
+	unsigned wait;
+
+	if (s->rate == NULL)
+		return true;
+	wait = rate_ask(s->rate, c->req->party, loop_now(s->env.loop));
+	if (wait > 0)
+		conn_error(c, 429, SLICE("too many requests, try again later"), wait);
+	return wait == 0;
+}
+
+static bool admin_is_allowed(struct conn *c)
+{
+	if (!(c->req->route->flags & ROUTE_ADMIN) || c->server->env.config->allow_admin)
+		return true;
+	conn_error(c, 403, SLICE("this part of Ollama's API is not open to clients here"), 0);
+	return false;
 }
 
 bool access_allow(struct conn *c)
@@ -237,5 +320,7 @@ bool access_allow(struct conn *c)
 		preflight_reply(c);
 		return false;
 	}
-	return true;
+	if (is_api(r) && (!key_is_given(c) || !rate_is_kept(c)))
+		return false;
+	return admin_is_allowed(c);
 }

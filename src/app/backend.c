@@ -160,10 +160,10 @@ static void v1_not_found(struct conn *c)
 
 static const struct route routes[] = {
 	{ R("/health"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, health_get },
-	{ R("/api/health"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, health_get },
+	{ R("/api/health"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS | ROUTE_OPEN, health_get },
 	{ R("/ready"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, ready_get },
 	{ R("/"), HTTP_GET, ROUTE_CROSS, root_get },
-	{ R("/api/status"), HTTP_GET, ROUTE_CROSS, status_get },
+	{ R("/api/status"), HTTP_GET, ROUTE_CROSS | ROUTE_OPEN, status_get },
 	{ R("/api/models"), HTTP_GET, ROUTE_CROSS, api_models },
 	{ R("/api/chat"), HTTP_POST, ROUTE_COLLECT, api_chat },
 	{ R("/api/generate"), HTTP_POST, ROUTE_COLLECT, api_generate },

@@ -2,6 +2,7 @@
 /* backend_api.c: from a client's request to a plan for the relay: judge the body, choose the
  * model, build what Ollama is sent. */
 #include "app/backend_api.h"
+#include "app/rate.h"
 #include "app/relay.h"
 #include "app/reply.h"
 #include "base/fmt.h"
@@ -41,6 +42,19 @@ static void on_drain_timer(void *ctx, int64_t now)
 	api_drain(ctx);
 }
 
+/* The table is pages of zeros that cost memory when touched. */
+static bool rate_open(struct server *s)
+{
+	const struct config *cf = s->env.config;
+
+	if (cf->rate_requests == 0)
+		return true;
+	s->rate = mem_pages(sizeof(*s->rate));
+	if (s->rate != NULL)
+		rate_init(s->rate, cf->rate_requests, cf->rate_seconds, s->request_seed);
+	return s->rate != NULL;
+}
+
 bool api_open(struct server *s)
 {
 	const struct config *cf = s->env.config;
@@ -54,7 +68,7 @@ bool api_open(struct server *s)
 	api->loader = loader_open(s, &api->turns);
 	timer_init(&api->drain, on_drain_timer, s);
 	s->role_data = api;
-	return api->loader != NULL;
+	return api->loader != NULL && rate_open(s);
 }
 
 static struct api *api_of(struct conn *c)

@@ -56,6 +56,9 @@ struct config {
 	size_t cors_count;
 	struct slice allowed_hosts[CONFIG_LIST_MAX]; /* "*": any */
 	size_t allowed_hosts_count;
+	const char *api_keys;                 /* a file; NULL: none are asked for */
+	unsigned rate_requests, rate_seconds; /* for each client; 0: no limit */
+	bool allow_admin;
 	struct cidr admin_from[CONFIG_LIST_MAX];
 	size_t admin_from_count;
 	struct cidr trusted[CONFIG_LIST_MAX];

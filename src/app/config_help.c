@@ -117,10 +117,12 @@ void config_put_accepted(struct buf *b, const struct config_option *o)
 		[KIND_NAMES] = "models' names, separated by commas alone",
 		[KIND_ALIASES] = "OLD=NEW",
 		[KIND_PATH] = "a folder",
+		[KIND_FILE] = "a file",
 		[KIND_SWITCH] = "on, off",
 		[KIND_WORKERS] = "auto or ",
 		[KIND_SIZE] = "bytes, or with k, M or G: ",
 		[KIND_SPAN] = "seconds: ",
+		[KIND_QUOTA] = "off, or requests/seconds: 1 to 1000000, a slash, 1 to 86400",
 		[KIND_FORMAT] = "text, json",
 		[KIND_LEVEL] = "error, warn, info, debug",
 	};

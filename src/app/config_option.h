@@ -27,12 +27,14 @@ enum config_kind {
 	KIND_NAMES,   /* models', comma-separated, in struct slice */
 	KIND_ALIASES, /* OLD=NEW */
 	KIND_PATH,    /* const char * */
+	KIND_FILE,    /* const char *, not empty */
 	KIND_SWITCH,  /* bool */
 	KIND_COUNT,   /* unsigned, min..max */
 	KIND_WORKERS, /* unsigned, min..max, or "auto" */
 	KIND_SIZE,    /* uint64_t, bytes, min..max */
 	KIND_SPAN,    /* int64_t, milliseconds, min..max; given in seconds */
 	KIND_RATE,    /* uint64_t, thousandths, min..max */
+	KIND_QUOTA,   /* N/S: unsigned at `at` and at `count_at`, or "off" */
 	KIND_FORMAT,  /* bool: is it json? */
 	KIND_LEVEL,   /* enum log_level */
 	KIND_HELP,    /* from here on: something to do instead, no value */

@@ -166,6 +166,24 @@ const struct config_option config_options[] = {
 			"localhost and IP addresses",
 	},
 	{
+		.name = "api-keys", .shape = "FILE", .group = GROUP_ACCESS, .kind = KIND_FILE,
+		.roles = B | D, AT(api_keys),
+		.help = "a file with one key a line; then /api and /v1 need Authorization: Bearer KEY; SIGHUP "
+			"reads it again",
+	},
+	{
+		.name = "rate-limit", .shape = "N/S", .group = GROUP_ACCESS, .kind = KIND_QUOTA,
+		.roles = B | D, AT(rate_requests), .count_at = offsetof(struct config, rate_seconds),
+		.fallback = "off",
+		.help = "requests per client per S seconds, then 429; or off",
+	},
+	{
+		.name = "allow-admin", .group = GROUP_ACCESS, .kind = KIND_SWITCH,
+		.roles = B | D, AT(allow_admin), .fallback = "off",
+		.help = "also pass pull, push, create, copy, delete and blobs on to Ollama; needs --api-keys "
+			"unless --listen is a loopback address",
+	},
+	{
 		.name = "admin-from", .shape = "CIDR,...", .group = GROUP_ACCESS, .kind = KIND_CIDRS,
 		.roles = B | F | D, AT(admin_from), .count_at = offsetof(struct config, admin_from_count),
 		.fallback = "loopback",

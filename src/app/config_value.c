@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* config_value.c: what each kind of value looks like, and where it goes. */
 #include "app/config_option.h"
+#include "app/rate.h"
 #include "app/shared.h"
 #include "base/fmt.h"
 
@@ -121,6 +122,27 @@ static const char *number_take(struct config *c, const struct config_option *o, 
 		*(uint64_t *)field(c, o) = v;
 	else
 		*(unsigned *)field(c, o) = (unsigned)v;
+	return NULL;
+}
+
+/* "60/10" */
+static const char *quota_take(struct config *c, const struct config_option *o, struct slice s)
+{
+	const char *slash = memchr(s.p, '/', s.n);
+	unsigned *per = (unsigned *)(void *)((char *)c + o->count_at), *count = field(c, o);
+	uint64_t n = 0, seconds = 0;
+
+	if (slice_eq(s, SLICE("off"))) {
+		*count = *per = 0;
+		return NULL;
+	}
+	if (slash == NULL || !fmt_parse_u64(slice_make(s.p, (size_t)(slash - s.p)), &n) ||
+	    !fmt_parse_u64(slice_from(s, (size_t)(slash - s.p) + 1), &seconds))
+		return "is not of the form N/S";
+	if (n < 1 || n > RATE_REQUESTS_MAX || seconds < 1 || seconds > RATE_SECONDS_MAX)
+		return OUT_OF_RANGE;
+	*count = (unsigned)n;
+	*per = (unsigned)seconds;
 	return NULL;
 }
 
@@ -306,6 +328,11 @@ const char *config_value_take(struct config *c, const struct config_option *o, s
 	case KIND_PATH: /* ends where argv's or the environment's string ends */
 		*(const char **)field(c, o) = s->n > 0 ? s->p : NULL;
 		return NULL;
+	case KIND_FILE:
+		if (s->n == 0) /* rather than none where one was meant */
+			return "names no file";
+		*(const char **)field(c, o) = s->p;
+		return NULL;
 	case KIND_SWITCH:
 		return switch_take(c, o, *s);
 	case KIND_COUNT:
@@ -313,6 +340,8 @@ const char *config_value_take(struct config *c, const struct config_option *o, s
 	case KIND_SPAN:
 	case KIND_RATE:
 		return number_take(c, o, *s);
+	case KIND_QUOTA:
+		return quota_take(c, o, *s);
 	case KIND_WORKERS:
 		return workers_take(c, o, *s);
 	case KIND_FORMAT:

@@ -42,6 +42,9 @@ struct request_log {
 	unsigned intended_status; /* of a failure told after the status was out; 0: as sent */
 };
 
+/* What a request has to show where --api-keys asks for a key. */
+enum conn_key { KEY_NONE, KEY_WRONG, KEY_VALID };
+
 /* A request under way; ends with conn_finish(). */
 struct request {
 	struct http_head head; /* slices into head_mem or the connection's input */
@@ -62,7 +65,9 @@ struct request {
 	size_t reply_cap;
 	int64_t started;
 	struct ip_addr client;
-	uint8_t party[16];        /* whose share it takes: the address, of IPv6 the /64 */
+	uint8_t party
+		[16]; /* whose share it takes: the valid key's, else the address's (of IPv6 the /64) */
+	enum conn_key key;
 	struct slice id;          /* X-Request-Id, in the arena */
 	struct slice cors_origin; /* to be allowed in the reply; n == 0: none */
 	void *path_mem;           /* of a path too long for the arena; owned */

@@ -49,6 +49,8 @@ static void on_signal(void *ctx, unsigned signal)
 			keeper_stop_now(k);
 		else
 			keeper_stop(k, signal == PROC_SIGTERM);
+	} else if (signal == PROC_SIGHUP) {
+		keeper_reload(k);
 	}
 }
 

@@ -4,6 +4,7 @@
 #ifndef APP_KEEPER_H
 #define APP_KEEPER_H
 
+#include "app/keys.h"
 #include "app/server.h"
 
 enum { KEEPER_GROUPS_MAX = 3 };
@@ -14,6 +15,7 @@ struct keeper_group {
 	struct config config;       /* this group's own: its listener, its upstream */
 	const struct url *upstream; /* into config; NULL: it connects to nobody */
 	struct slice upstream_name; /* "Ollama", "the backend" */
+	struct keys *keys;          /* of config.api_keys; NULL: clients need none */
 	bool probes;                /* its upstream is an Ollama whose health is watched */
 	unsigned workers;
 	bool hidden; /* not what the operator asked to listen: not announced */

@@ -79,4 +79,9 @@ void keeper_stop_when_empty(struct keeper *);
 /* The last lines of the log. */
 void keeper_stop_told(struct keeper *);
 
+/* ---- keeper_reload.c ---- */
+
+/* Files are read again, as SIGHUP asks. */
+void keeper_reload(struct keeper *);
+
 #endif

@@ -119,6 +119,7 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 		.channel = channel,
 		.forwards = g->plan->upstream != NULL && !g->plan->probes,
 		.index = w->index,
+		.keys = g->plan->keys,
 		.upstream_name = g->plan->upstream_name,
 		.upstream_host = g->host_text,
 	};

@@ -66,19 +66,70 @@ static void point_at(struct url *u, unsigned port)
 	u->ip = true;
 }
 
+static bool is_loopback(const struct sock_addr *a)
+{
+	struct ip_addr ip;
+
+	memcpy(ip.b, a->ip, sizeof(ip.b));
+	return ip_is_loopback(&ip);
+}
+
+/* One line on stderr: "ollachat: cannot WHAT NAME: why". */
+static void complain(const char *what, const char *name, struct slice why)
+{
+	char mem[1024];
+	struct buf b;
+
+	buf_init(&b, mem, sizeof(mem));
+	buf_put_str(&b, "ollachat: cannot ");
+	buf_put_str(&b, what);
+	buf_put(&b, slice_make(name, MIN(strlen(name), (size_t)300)));
+	buf_put_str(&b, ": ");
+	buf_put(&b, why);
+	buf_put_byte(&b, '\n');
+	proc_write_stderr(buf_view(&b));
+}
+
+/* The keys are read before anybody can be asked for one. */
+static bool keys_load(struct keeper_group *g)
+{
+	char mem[128];
+	struct buf why;
+
+	if (g->config.api_keys == NULL)
+		return true;
+	buf_init(&why, mem, sizeof(mem));
+	g->keys = keys_open();
+	if (g->keys != NULL && keys_read(g->keys, g->config.api_keys, &why) > 0)
+		return true;
+	complain("read --api-keys ", g->config.api_keys,
+		 g->keys != NULL ? buf_view(&why) : SLICE("out of memory"));
+	return false;
+}
+
+/* Whoever reaches the listener could fill the disk, or empty it. */
+static bool admin_is_guarded(const struct keeper_group *outer)
+{
+	const struct config *cf = &outer->config;
+
+	if (!cf->allow_admin || cf->api_keys != NULL || is_loopback(&cf->listen))
+		return true;
+	complain("allow ", "--allow-admin",
+		 SLICE("it needs --api-keys unless --listen is a loopback address"));
+	return false;
+}
+
 static bool plan_backend(struct keeper_plan *p, const struct config *cf)
 {
 	struct keeper_group *g = add_group(p, &backend_kind, cf);
 
 	connect_group(g, &g->config.ollama, "Ollama");
 	g->probes = true;
-	return keeper_listen(g);
+	return keys_load(g) && keeper_listen(g) && admin_is_guarded(g);
 }
 
 static bool root_is_there(const struct config *cf)
 {
-	char mem[512];
-	struct buf b;
 	const char *why;
 	int fd;
 
@@ -86,16 +137,9 @@ static bool root_is_there(const struct config *cf)
 		return true;
 	fd = file_open_dir(cf->root, &why);
 	file_close(fd);
-	if (fd >= 0)
-		return true;
-	buf_init(&b, mem, sizeof(mem));
-	buf_put_str(&b, "ollachat: cannot serve --root ");
-	buf_put(&b, slice_make(cf->root, MIN(strlen(cf->root), (size_t)300)));
-	buf_put_str(&b, ": ");
-	buf_put_str(&b, why);
-	buf_put_byte(&b, '\n');
-	proc_write_stderr(buf_view(&b));
-	return false;
+	if (fd < 0)
+		complain("serve --root ", cf->root, slice_str(why));
+	return fd >= 0;
 }
 
 static bool plan_frontend(struct keeper_plan *p, const struct config *cf)
@@ -131,14 +175,6 @@ static bool ollama_is_there(void)
 	return there;
 }
 
-static bool is_loopback(const struct sock_addr *a)
-{
-	struct ip_addr ip;
-
-	memcpy(ip.b, a->ip, sizeof(ip.b));
-	return ip_is_loopback(&ip);
-}
-
 /* Frontend on the port asked for, its --api-proxy to a backend, that one to an Ollama: the path
  * routing of the load balancer, in one program. */
 static bool plan_demo(struct keeper_plan *p, const struct config *cf)
@@ -166,7 +202,7 @@ static bool plan_demo(struct keeper_plan *p, const struct config *cf)
 	hide(g);
 	connect_group(g, &g->config.ollama, "Ollama");
 	g->probes = true;
-	if (!keeper_listen(g))
+	if (!keys_load(g) || !keeper_listen(g))
 		return false;
 	inner = *cf;
 	inner.api_proxy_text = SLICE("demo");
@@ -174,7 +210,7 @@ static bool plan_demo(struct keeper_plan *p, const struct config *cf)
 	g = add_group(p, &frontend_kind, &inner);
 	g->workers = frontend_workers(cf);
 	connect_group(g, &g->config.api_proxy, "the backend");
-	return keeper_listen(g);
+	return keeper_listen(g) && admin_is_guarded(g);
 }
 
 static bool make_plan(struct keeper_plan *p, const struct config *cf)

@@ -14,6 +14,8 @@
 #include "proto/uri.h"
 
 struct conn;
+struct keys;
+struct rate;
 struct server;
 struct upstream_pool;
 struct wire;
@@ -37,6 +39,9 @@ enum route_flags {
 	ROUTE_OPENAI = 8,   /* errors in OpenAI's shape */
 	ROUTE_CROSS = 16,   /* reachable from other sites by GET (safe, nothing private) */
 	ROUTE_FORWARD = 32, /* somebody behind us judges origins, preflights included */
+	ROUTE_OPEN = 64,    /* under /api/, but without a key and beyond the rate */
+	ROUTE_ADMIN = 128,  /* only with --allow-admin */
+	ROUTE_STREAM = 256, /* the handler takes a POST's body as it comes (conn_body_stream) */
 };
 
 struct route {
@@ -76,6 +81,7 @@ struct worker_start {
 	bool forwards;        /* any client may need a connection to the upstream at any time */
 	unsigned index;       /* into shared->turns and the board */
 	struct slice upstream_name; /* "Ollama" or "the backend", for error texts */
+	const struct keys *keys;    /* one of which a client must have; NULL: none */
 	struct slice upstream_host; /* the Host field sent there: "127.0.0.1:11434" */
 };
 
@@ -99,6 +105,7 @@ struct server {
 	struct slice fields; /* of every reply */
 	struct mem mem;
 	struct upstream_pool *upstreams; /* NULL: this role has none */
+	struct rate *rate;               /* NULL: no limit */
 
 	struct conn *slab;
 	struct conn *free_conn;

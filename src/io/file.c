@@ -64,3 +64,43 @@ void file_close(int fd)
 	if (fd >= 0)
 		close(fd);
 }
+
+static bool read_all(int fd, char *dst, size_t cap, size_t *n, const char **why)
+{
+	struct stat st;
+	long got;
+
+	*n = 0;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		*why = "it is no regular file";
+		return false;
+	}
+	do {
+		char more;
+
+		got = *n < cap ? file_read_at(fd, dst + *n, cap - *n, *n)
+			       : file_read_at(fd, &more, 1, *n);
+		if (got > 0 && *n == cap) {
+			*why = "it is too large";
+			return false;
+		}
+		*n += got > 0 ? (size_t)got : 0;
+	} while (got > 0);
+	if (got < 0)
+		*why = strerror(errno);
+	return got == 0;
+}
+
+bool file_read_whole(const char *path, void *dst, size_t cap, size_t *n, const char **why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	bool ok;
+
+	if (fd < 0) {
+		*why = strerror(errno);
+		return false;
+	}
+	ok = read_all(fd, dst, cap, n, why);
+	close(fd);
+	return ok;
+}

@@ -33,6 +33,12 @@ void *mem_shared(size_t n)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+void mem_unmap(void *pages, size_t n)
+{
+	if (pages != NULL)
+		munmap(pages, n);
+}
+
 static unsigned class_of(size_t n)
 {
 	unsigned c = 0;

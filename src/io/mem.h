@@ -20,6 +20,7 @@ void *mem_take(struct mem *, size_t n, size_t *got);
 void mem_give(struct mem *, void *block, size_t got); /* block may be NULL */
 /* Cleared pages that last as long as the process; only touched ones cost memory. NULL: none. */
 void *mem_pages(size_t n);
+void mem_unmap(void *pages, size_t n); /* gives such pages back to the kernel all the same */
 /* The same, shared with the children forked later. */
 void *mem_shared(size_t n);
 

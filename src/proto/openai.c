@@ -5,8 +5,6 @@
 static const char *error_type(unsigned status)
 {
 	switch (status) {
-	case 401:
-		return "authentication_error";
 	case 404:
 		return "not_found_error";
 	case 429:
@@ -16,12 +14,26 @@ static const char *error_type(unsigned status)
 	}
 }
 
+/* What clients look at to tell errors of one status apart. */
+static const char *error_code(unsigned status)
+{
+	switch (status) {
+	case 401:
+		return "\"invalid_api_key\"";
+	case 429:
+		return "\"rate_limit_exceeded\"";
+	default:
+		return "null";
+	}
+}
+
 /* `"error":{...}}`: the last member of an object that has been opened. */
 static bool put_error(struct buf *b, unsigned status, struct slice message)
 {
 	return buf_put_str(b, "\"error\":{\"message\":") && json_write_string(b, message) &&
 	       buf_put_str(b, ",\"type\":\"") && buf_put_str(b, error_type(status)) &&
-	       buf_put_str(b, "\",\"param\":null,\"code\":null}}");
+	       buf_put_str(b, "\",\"param\":null,\"code\":") &&
+	       buf_put_str(b, error_code(status)) && buf_put_str(b, "}}");
 }
 
 /* All or nothing: half an error would be worse than none. */

@@ -69,6 +69,7 @@ static void test_defaults(void)
 		CHECK(c->send_timeout_ms == 30000 && c->idle_timeout_ms == 75000);
 		CHECK_I64(c->drain_announce_ms, rows[i].announce);
 		CHECK_I64(c->drain_timeout_ms, rows[i].drain);
+		CHECK(c->api_keys == NULL && c->rate_requests == 0 && !c->allow_admin);
 		CHECK(c->cors_count == 0 && c->allowed_hosts_count == 0);
 		CHECK_U64(c->admin_from_count, 2);
 		CHECK_U64(c->trusted_count, cidr_private_count);

@@ -8,19 +8,19 @@
 /* clang-format off: a row is a case */
 static const struct {
 	unsigned status;
-	const char *type;
+	const char *type, *code;
 } types[] = {
-	{ 400, "invalid_request_error" },
-	{ 401, "authentication_error" },
-	{ 403, "invalid_request_error" },
-	{ 404, "not_found_error" },
-	{ 405, "invalid_request_error" },
-	{ 413, "invalid_request_error" },
-	{ 429, "rate_limit_error" },
-	{ 500, "api_error" },
-	{ 502, "api_error" },
-	{ 503, "api_error" },
-	{ 504, "api_error" },
+	{ 400, "invalid_request_error", "null" },
+	{ 401, "invalid_request_error", "\"invalid_api_key\"" },
+	{ 403, "invalid_request_error", "null" },
+	{ 404, "not_found_error", "null" },
+	{ 405, "invalid_request_error", "null" },
+	{ 413, "invalid_request_error", "null" },
+	{ 429, "rate_limit_error", "\"rate_limit_exceeded\"" },
+	{ 500, "api_error", "null" },
+	{ 502, "api_error", "null" },
+	{ 503, "api_error", "null" },
+	{ 504, "api_error", "null" },
 };
 /* clang-format on */
 
@@ -55,8 +55,8 @@ int main(void)
 	FOR_ROWS(i, types)
 	FOR_ROWS(k, forms)
 	{
-		int n = snprintf(want, sizeof(want), "%s%s\",\"param\":null,\"code\":null}}%s",
-				 forms[k].before, types[i].type, forms[k].after);
+		int n = snprintf(want, sizeof(want), "%s%s\",\"param\":null,\"code\":%s}}%s",
+				 forms[k].before, types[i].type, types[i].code, forms[k].after);
 		struct sse_watch w;
 		struct buf b;
 		int room;
