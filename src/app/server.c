@@ -64,6 +64,7 @@ bool server_body_claim(struct server *s, size_t was, size_t now)
 void server_idle_add(struct server *s, struct conn *c)
 {
 	c->in_idle_list = true;
+	s->env.metrics->connections_idle = s->env.metrics->connections_idle + 1;
 	c->next = NULL;
 	c->prev = s->idle_tail;
 	if (s->idle_tail != NULL)
@@ -78,6 +79,7 @@ void server_idle_remove(struct server *s, struct conn *c)
 	if (!c->in_idle_list)
 		return;
 	c->in_idle_list = false;
+	s->env.metrics->connections_idle = s->env.metrics->connections_idle - 1;
 	if (c->prev != NULL)
 		c->prev->next = c->next;
 	else
@@ -118,7 +120,7 @@ void server_conn_closed(struct server *s, struct conn *c)
 {
 	c->next = s->free_conn;
 	s->free_conn = c;
-	s->open_count--;
+	s->env.metrics->connections = --s->open_count;
 	accept_resume(s);
 	exit_when_empty(s);
 }
@@ -134,7 +136,7 @@ static struct conn *slot_take(struct server *s)
 	else if (s->fresh < s->slab_size)
 		c = &s->slab[s->fresh++];
 	if (c != NULL)
-		s->open_count++;
+		s->env.metrics->connections = ++s->open_count;
 	return c;
 }
 

@@ -200,6 +200,8 @@ def wrong_values_are_one_line():
             (['backend', '--max-body', '3X'], '"3X"', 'k, M or G'),
             (['backend', '--stall-timeout', '0'], '"0"', 'seconds'),
             (['backend', '--sandbox', 'perhaps'], '"perhaps"', 'on, off'),
+            (['frontend', '--metrics', 'sometimes'], '"sometimes"', 'on, off'),
+            (['sim', '--metrics', 'on'], '--metrics'),
             (['backend', '--listen', 'example.com:80'], '"example.com:80"', 'IP:PORT'),
             (['backend', '--listen', '127.0.0.1:70000'], '--listen', '65535'),
             (['backend', '--ollama', 'https://gpu'], 'https is not supported by this version'),

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib import harness  # noqa: E402
 from faults import backpressure, ends, frontend, leaving, limits, machine, origin, passing, proxy, requests  # noqa: E402,F401
-from faults import access, demo, regressions, retry, timeouts, turns, upstream_head  # noqa: E402,F401
+from faults import access, demo, metrics, regressions, retry, timeouts, turns, upstream_head  # noqa: E402,F401
 
 if __name__ == '__main__':
     sys.exit(harness.main(__doc__))
