@@ -174,9 +174,7 @@ static void on_listener(void *ctx, unsigned events)
 		bool again, full;
 		int fd;
 
-		while (s->open_count >= most && make_room(s))
-			;
-		if (s->open_count >= s->slab_size) {
+		if (s->open_count >= s->slab_size && !make_room(s)) {
 			accept_pause(s);
 			return;
 		}
@@ -189,6 +187,9 @@ static void on_listener(void *ctx, unsigned events)
 		}
 		if (fd < 0)
 			continue;
+		/* only now: the one to go may be a probe that came a moment ago */
+		while (s->open_count >= most && make_room(s))
+			;
 		c = slot_take(s);
 		conn_open(c, s, fd, &peer, s->open_count > most);
 	}
