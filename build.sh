@@ -77,9 +77,10 @@ packages_for_build() {
 	has npm || echo npm
 }
 
-# The tests: a native libc and sanitizers, libFuzzer, checkers, Python for the HTTP suites, a browser.
+# The tests: a native libc and sanitizers, libFuzzer, checkers, Python for the HTTP suites (with the parser that judges
+# the metrics), a browser.
 packages_for_test() {
-	echo libc6-dev python3 shellcheck clang clang-format
+	echo libc6-dev python3 python3-prometheus-client shellcheck clang clang-format
 	if [ "${OLLACHAT_NO_BROWSER:-}" != 1 ] && is_debian && ! has_chromium; then
 		echo chromium fonts-dejavu-core
 	fi

@@ -5,6 +5,7 @@
 #include "app/access.h"
 #include "app/backend_api.h"
 #include "app/health.h"
+#include "app/metrics_page.h"
 #include "app/reply.h"
 #include "base/fmt.h"
 #include "proto/json.h"
@@ -162,6 +163,7 @@ static const struct route routes[] = {
 	{ R("/health"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, health_get },
 	{ R("/api/health"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS | ROUTE_OPEN, health_get },
 	{ R("/ready"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, ready_get },
+	{ R("/metrics"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, metrics_get },
 	{ R("/"), HTTP_GET, ROUTE_CROSS, root_get },
 	{ R("/api/status"), HTTP_GET, ROUTE_CROSS | ROUTE_OPEN, status_get },
 	{ R("/api/models"), HTTP_GET, ROUTE_CROSS, api_models },

@@ -73,7 +73,7 @@ struct config {
 	struct slice api_base; /* n == 0: same origin */
 
 	bool sandbox;
-	bool log_json, access_log;
+	bool log_json, access_log, metrics;
 	enum log_level log_level;
 
 	/* sim (and demo's sim) */

@@ -269,6 +269,11 @@ const struct config_option config_options[] = {
 		.roles = B | F | D | S, AT(access_log), .fallback = "on",
 		.help = "a line for each request",
 	},
+	{
+		.name = "metrics", .shape = "on|off", .group = GROUP_PROCESS, .kind = KIND_SWITCH,
+		.roles = B | F | D, AT(metrics), .fallback = "on",
+		.help = "/metrics, for Prometheus; through a proxy only for --admin-from",
+	},
 
 	{
 		.name = "help", .group = GROUP_OTHER, .kind = KIND_HELP, .roles = B | F | D | S,

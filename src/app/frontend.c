@@ -6,6 +6,7 @@
 #include "app/conn.h"
 #include "app/file_reply.h"
 #include "app/folder.h"
+#include "app/metrics_page.h"
 #include "app/proxy.h"
 #include "base/fmt.h"
 #include "io/file.h"
@@ -145,18 +146,13 @@ static void api(struct conn *c)
 		conn_error(c, 404, SLICE("the API is not here; see --api-proxy"), 0);
 }
 
-static void not_here(struct conn *c)
-{
-	conn_error(c, 404, SLICE("there is nothing at this path"), 0);
-}
-
 #define ANY_METHOD 0xffu
 #define R(text)    SLICE_INIT(text)
 
 static const struct route routes[] = {
 	{ R("/health"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, health_get },
 	{ R("/ready"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, health_get },
-	{ R("/metrics"), ANY_METHOD, ROUTE_CROSS, not_here },
+	{ R("/metrics"), HTTP_GET, ROUTE_PROBE | ROUTE_CROSS, metrics_get },
 	{ R("/config.json"), HTTP_GET, ROUTE_CROSS, config_get },
 	{ R("/api/"), ANY_METHOD, ROUTE_PREFIX | ROUTE_COLLECT | ROUTE_FORWARD, api },
 	{ R("/v1/"), ANY_METHOD, ROUTE_PREFIX | ROUTE_COLLECT | ROUTE_FORWARD | ROUTE_OPENAI, api },

@@ -91,7 +91,7 @@ static bool group_open(struct keeper *k, size_t i)
 	}
 	for (n = 0; n < plan->workers && k->worker_count < SHARED_WORKERS_MAX; n++) {
 		keeper_worker_init(&k->workers[k->worker_count], k, g, n);
-		metrics_board_add(k->board, plan->kind, plan->probes);
+		metrics_board_add(k->board, plan->kind, plan->upstream != NULL, plan->probes);
 	}
 	return true;
 }
@@ -121,6 +121,7 @@ static bool keeper_open(struct keeper *k)
 	if (k->shared == NULL || k->board == NULL || k->loop == NULL)
 		return false;
 	k->shared->started_ms = loop_now(k->loop);
+	k->board->started_ms = clock_wall(k->clock);
 	keeper_log_init(k);
 	keeper_stop_init(k);
 	if (!loop_signals(k->loop, signals, ARRAY_LEN(signals), on_signal, k))
@@ -170,6 +171,8 @@ int keeper_run(struct keeper_plan *plan)
 			keeper_worker_restart(&k->workers[i]);
 	if (!probe_start(k))
 		return 1;
+	if (plan->groups[plan->count - 1].config.metrics)
+		measure_start(&k->measure, k->loop, k->board);
 	loop_run(k->loop, NULL);
 	keeper_stop_told(k);
 	return 0;

@@ -5,7 +5,7 @@
 
 #include "app/dial.h"
 #include "app/keeper.h"
-#include "app/metrics.h"
+#include "app/measure.h"
 #include "app/probe.h"
 
 enum { KEEPER_HOST_MAX = 300 };
@@ -40,6 +40,7 @@ struct keeper {
 	struct loop *loop;
 	struct shared *shared;
 	struct metrics_board *board;
+	struct measure measure;
 	struct log log;
 	struct group groups[KEEPER_GROUPS_MAX];
 	struct worker workers[SHARED_WORKERS_MAX];

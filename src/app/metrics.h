@@ -59,7 +59,8 @@ struct metric_histogram {
 struct metrics {
 	/* the keeper writes */
 	const struct role_kind *kind;
-	bool generates;   /* its upstream is an Ollama */
+	bool connects;    /* it has an upstream */
+	bool generates;   /* an Ollama */
 	volatile int pid; /* 0: nobody lives here now */
 
 	/* the worker writes */
@@ -72,7 +73,14 @@ struct metrics {
 	volatile uint64_t requests_by[METRIC_ROUTES][METRIC_METHODS][METRIC_CODES];
 };
 
+/* What keeper and workers use together; by measure.c. */
+struct metrics_usage {
+	volatile uint64_t cpu_ms, resident, virtual, open_fds, max_fds; /* 0: not known */
+};
+
 struct metrics_board {
+	struct metrics_usage usage;
+	int64_t started_ms; /* Unix time */
 	unsigned count;
 	struct metrics of[];
 };
@@ -83,7 +91,8 @@ struct metrics_board {
  * NULL: no memory. */
 struct metrics_board *metrics_board_open(unsigned workers);
 /* The next place, in the order of the workers' indices. */
-void metrics_board_add(struct metrics_board *, const struct role_kind *, bool generates);
+void metrics_board_add(struct metrics_board *, const struct role_kind *, bool connects,
+		       bool generates);
 /* A worker died: its connections are gone with it, its counters stay. */
 void metrics_worker_gone(struct metrics *);
 

@@ -64,6 +64,7 @@ bool server_body_claim(struct server *s, size_t was, size_t now)
 void server_idle_add(struct server *s, struct conn *c)
 {
 	c->in_idle_list = true;
+	s->env.metrics->connections_idle = s->env.metrics->connections_idle + 1;
 	c->next = NULL;
 	c->prev = s->idle_tail;
 	if (s->idle_tail != NULL)
@@ -78,6 +79,7 @@ void server_idle_remove(struct server *s, struct conn *c)
 	if (!c->in_idle_list)
 		return;
 	c->in_idle_list = false;
+	s->env.metrics->connections_idle = s->env.metrics->connections_idle - 1;
 	if (c->prev != NULL)
 		c->prev->next = c->next;
 	else
@@ -134,7 +136,7 @@ void server_conn_closed(struct server *s, struct conn *c)
 {
 	c->next = s->free_conn;
 	s->free_conn = c;
-	s->open_count--;
+	s->env.metrics->connections = --s->open_count;
 	accept_resume(s);
 	server_exit_when_empty(s);
 }
@@ -150,7 +152,7 @@ static struct conn *slot_take(struct server *s)
 	else if (s->fresh < s->slab_size)
 		c = &s->slab[s->fresh++];
 	if (c != NULL)
-		s->open_count++;
+		s->env.metrics->connections = ++s->open_count;
 	return c;
 }
 
@@ -188,9 +190,7 @@ static bool accept_some(struct listener *l)
 		bool again, full;
 		int fd;
 
-		while (s->open_count >= most && make_room(s))
-			;
-		if (s->open_count >= s->slab_size) {
+		if (s->open_count >= s->slab_size && !make_room(s)) {
 			accept_pause(s);
 			return false;
 		}
@@ -203,6 +203,9 @@ static bool accept_some(struct listener *l)
 		}
 		if (fd < 0)
 			continue;
+		/* only now: the one to go may be a probe that came a moment ago */
+		while (s->open_count >= most && make_room(s))
+			;
 		c = slot_take(s);
 		conn_open(c, s, fd, &peer, s->open_count > most);
 	}

@@ -184,7 +184,7 @@ def wrong_options_are_one_line():
             (['backend', 'extra'], '"extra"', 'too many'),
             (['version', 'extra'], '"extra"', 'too many'),
             (['backend', '--listen'], '--listen needs a value'),
-            (['backend', '--max-active', '--log', 'json'], '--max-active needs a value', '1 to 1024'),
+            (['backend', '--max-active', '--log', 'json'], '--max-active needs a value', '1 to 4096'),
             (['backend', '--help=1'], '--help takes no value')):
         with cases(' '.join(args)):
             refused(args, *words)
@@ -195,11 +195,13 @@ def wrong_options_are_one_line():
 def wrong_values_are_one_line():
     cases = Cases()
     for args, *words in (
-            (['backend', '--max-active', 'abc'], '--max-active: "abc" is no number; accepted: 1 to 1024'),
-            (['backend', '--max-active=0'], '"0" is out of range', '1 to 1024'),
+            (['backend', '--max-active', 'abc'], '--max-active: "abc" is no number; accepted: 1 to 4096'),
+            (['backend', '--max-active=0'], '"0" is out of range', '1 to 4096'),
             (['backend', '--max-body', '3X'], '"3X"', 'k, M or G'),
             (['backend', '--stall-timeout', '0'], '"0"', 'seconds'),
             (['backend', '--sandbox', 'perhaps'], '"perhaps"', 'on, off'),
+            (['frontend', '--metrics', 'sometimes'], '"sometimes"', 'on, off'),
+            (['sim', '--metrics', 'on'], '--metrics'),
             (['backend', '--listen', 'example.com:80'], '"example.com:80"', 'IP:PORT'),
             (['backend', '--listen', '127.0.0.1:70000'], '--listen', '65535'),
             (['backend', '--ollama', 'https://gpu'], 'https is not supported by this version'),
@@ -211,7 +213,7 @@ def wrong_values_are_one_line():
             (['backend', '--admin-from', '10.0.0.0/40'], '"10.0.0.0/40"', 'loopback'),
             (['backend', '--model', 'a\nb'], '"a\\x0ab"'),
             (['backend', '--model-alias', 'a'], '"a"', 'OLD=NEW'),
-            (['backend', '--max-active', 'x' * 5000], 'xxx...', '1 to 1024')):
+            (['backend', '--max-active', 'x' * 5000], 'xxx...', '1 to 4096')):
         with cases(' '.join(args)[:80]):
             line = refused(args, *words)
             check(len(line) < 300, f'{len(line)} bytes')
@@ -220,7 +222,7 @@ def wrong_values_are_one_line():
 
 @test
 def wrong_variables_are_named():
-    refused(['backend'], 'OLLACHAT_MAX_ACTIVE: "abc"', '1 to 1024', OLLACHAT_MAX_ACTIVE='abc')
+    refused(['backend'], 'OLLACHAT_MAX_ACTIVE: "abc"', '1 to 4096', OLLACHAT_MAX_ACTIVE='abc')
     refused(['backend'], 'OLLAMA_HOST: "https://gpu"', 'https is not supported', OLLAMA_HOST='https://gpu')
     refused(['backend'], 'OLLAMA_PORT: "x"', OLLAMA_HOST='gpu', OLLAMA_PORT='x')
     shown(['frontend', '--print-config'], OLLACHAT_MAX_ACTIVE='abc', OLLAMA_HOST='https://gpu')

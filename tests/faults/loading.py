@@ -8,6 +8,7 @@ import threading
 
 from fake import upstream as fake
 from faults.forms import CHAT, CHAT_WHOLE, EMBED, ORIGIN, V1, V1_WHOLE, check_good
+from lib.clock import Clock
 from lib.harness import Cases, Client, backend, check, equal, test, wait_until
 
 OTHER = 'qwen3:0.6b'
@@ -244,26 +245,30 @@ def failure_after_the_first_byte_goes_in_band():
 
 @test
 def default_model_is_loaded_at_start_and_again_when_it_was_dropped():
-    with fake.Upstream(loaded=[]) as up:
+    with Clock() as clock, fake.Upstream(loaded=[]) as up:
         up.on_load(loaded)
-        with backend(up) as server:
+        with backend(up, clock=clock) as server:
             equal(wait_load(up).request.json(), {'model': fake.NAME, 'messages': [], 'keep_alive': -1, 'stream': False}, 'load')
+            clock.wind(6)
             wait_until(lambda: server.get('/ready').status == 200, '/ready')
             up.loaded.clear()
+            clock.wind(12)
             wait_load(up, 2)
+            clock.wind(6)
             wait_until(lambda: server.get('/ready').status == 200, '/ready again')
             equal(len(up.requests('/api/chat')), 0, 'generations')
 
 
 @test
 def preload_is_not_done_while_somebody_works_or_for_a_model_that_is_there():
-    with fake.Upstream() as up, backend(up) as server:
+    with Clock() as clock, fake.Upstream() as up, backend(up, clock=clock) as server:
         up.on('/api/chat', lambda x: (x.pass_gate(), fake.answer(x)))
         with Client(server.address) as client:
             CHAT.send(client)
             up.wait_exchange('/api/chat')
             polls = len(up.requests('/api/ps'))
             up.loaded.clear()
+            clock.wind(20)
             wait_until(lambda: len(up.requests('/api/ps')) >= polls + 2, 'two polls')
             equal(len(up.loads()), 0, 'loads while the turn is taken')
             up.gate().set()

@@ -77,6 +77,7 @@ static void test_defaults(void)
 		CHECK_U64(c->workers, rows[i].workers);
 		CHECK(c->root == NULL && c->api_proxy_text.n == 0 && c->api_base.n == 0);
 		CHECK(c->sandbox && c->access_log && !c->log_json && c->log_level == LOG_INFO);
+		CHECK(c->metrics);
 		CHECK_U64(c->sim_tokens_per_1000s, 30000);
 		CHECK(c->sim_first_token_delay_ms == 300 && c->sim_load_delay_ms == 0);
 	}
@@ -438,6 +439,10 @@ static void test_switches(void)
 	}
 	if (runs("ollachat sim --log json --log-level debug --access-log off", ""))
 		CHECK(config.log_json && config.log_level == LOG_DEBUG && !config.access_log);
+	if (runs("ollachat frontend --metrics off", "OLLACHAT_METRICS=on"))
+		CHECK(!config.metrics);
+	if (runs("ollachat backend", "OLLACHAT_METRICS=off"))
+		CHECK(!config.metrics);
 	if (runs("ollachat sim --log=text --log-level=error", "OLLACHAT_ACCESS_LOG=on"))
 		CHECK(!config.log_json && config.log_level == LOG_ERROR && config.access_log);
 }
