@@ -70,6 +70,8 @@ static void count(struct relay *r)
 	struct metrics *m = r->server->env.metrics;
 
 	r->conn->req->log.result = names[r->result];
+	if (!r->plan.generation)
+		return;
 	metrics_generation(m, r->result);
 	metrics_tokens(m, r->input_tokens, r->output_tokens);
 	r->conn->req->log.tokens = r->output_tokens;
@@ -92,7 +94,7 @@ struct conn *relay_release(struct relay *r, bool keep_upstream)
 	loader_leave(&r->load);
 	if (r->plan.gate != NULL && c->req->log.queue_ms < 0)
 		c->req->log.queue_ms = relay_now(r) - r->asked_ms;
-	if (r->plan.generation)
+	if (r->plan.gate != NULL)
 		count(r);
 	leave_gate(r);
 	if (r->up != NULL) {
