@@ -51,6 +51,8 @@ static void on_signal(void *ctx, unsigned signal)
 			keeper_stop(k, signal == PROC_SIGTERM);
 	} else if (signal == PROC_SIGHUP) {
 		keeper_reload(k);
+	} else if (signal == PROC_SIGUSR2) {
+		keeper_upgrade(k);
 	}
 }
 
@@ -124,12 +126,40 @@ static bool keeper_open(struct keeper *k)
 	k->board->started_ms = clock_wall(k->clock);
 	keeper_log_init(k);
 	keeper_stop_init(k);
+	keeper_upgrade_init(k);
 	if (!loop_signals(k->loop, signals, ARRAY_LEN(signals), on_signal, k))
 		return false;
 	for (i = 0; i < k->plan->count; i++)
 		if (!group_open(k, i))
 			return false;
 	return true;
+}
+
+void keeper_start_workers(struct keeper *k)
+{
+	unsigned i;
+
+	for (i = 0; i < k->worker_count && !k->started; i++)
+		if (!keeper_worker_start(&k->workers[i]))
+			keeper_worker_restart(&k->workers[i]);
+	k->started = true;
+	loop_timer_clear(k->loop, &k->look_timer);
+}
+
+static void on_looked(void *ctx, bool answered)
+{
+	(void)answered;
+	keeper_start_workers(ctx);
+}
+
+static bool has_probe(const struct keeper_plan *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++)
+		if (p->groups[i].probes)
+			return true;
+	return false;
 }
 
 static bool probe_start(struct keeper *k)
@@ -145,6 +175,7 @@ static bool probe_start(struct keeper *k)
 				      g->host_text);
 		if (g->probe == NULL)
 			return false;
+		probe_watch(g->probe, on_looked, k);
 	}
 	return true;
 }
@@ -152,7 +183,6 @@ static bool probe_start(struct keeper *k)
 int keeper_run(struct keeper_plan *plan)
 {
 	struct keeper *k = mem_pages(sizeof(*k));
-	unsigned i;
 	size_t g;
 
 	if (k == NULL)
@@ -166,14 +196,13 @@ int keeper_run(struct keeper_plan *plan)
 	for (g = 0; g < plan->count; g++)
 		if (!plan->groups[g].hidden)
 			announce_listener(k, &plan->groups[g]);
-	for (i = 0; i < k->worker_count; i++)
-		if (!keeper_worker_start(&k->workers[i]))
-			keeper_worker_restart(&k->workers[i]);
+	if (!keeper_upgrade_waits(k, has_probe(plan)))
+		keeper_start_workers(k);
 	if (!probe_start(k))
 		return 1;
 	if (plan->groups[plan->count - 1].config.metrics)
 		measure_start(&k->measure, k->loop, k->board);
 	loop_run(k->loop, NULL);
 	keeper_stop_told(k);
-	return 0;
+	return k->exit_code;
 }

@@ -7,6 +7,8 @@
 #include "app/keeper.h"
 #include "app/measure.h"
 #include "app/probe.h"
+#include "app/wire.h"
+#include "io/proc.h"
 
 enum { KEEPER_HOST_MAX = 300 };
 
@@ -45,6 +47,13 @@ struct keeper {
 	struct group groups[KEEPER_GROUPS_MAX];
 	struct worker workers[SHARED_WORKERS_MAX];
 	unsigned worker_count;
+	bool started; /* the workers */
+	int exit_code;
+	int starter; /* channel to the process that this one succeeds; -1: none (any more) */
+	struct timer look_timer;
+	int successor_pid, successor_channel; /* while it is not ready; 0, -1: none */
+	struct loop_handle successor_handle;
+	struct timer successor_timer;
 	bool handed_over; /* a newer process listens */
 	bool stopping;    /* a signal asked for it */
 	struct timer announce, deadline;
@@ -53,8 +62,14 @@ struct keeper {
 	bool killed;       /* a worker was */
 };
 
+/* ---- keeper.c ---- */
+
+/* Once, however often it is called. */
+void keeper_start_workers(struct keeper *);
+
 /* ---- keeper_worker.c ---- */
 
+void keeper_tell_workers(struct keeper *, enum wire_type);
 void keeper_worker_init(struct worker *, struct keeper *, struct group *, unsigned nth);
 bool keeper_worker_start(struct worker *);
 /* Starts it again, at once or after its back-off. */
@@ -84,5 +99,18 @@ void keeper_stop_told(struct keeper *);
 
 /* Files are read again, as SIGHUP asks. */
 void keeper_reload(struct keeper *);
+
+/* ---- keeper_upgrade.c ---- */
+
+void keeper_upgrade_init(struct keeper *);
+void keeper_upgrade(struct keeper *);
+/* A child ended; true: it was the successor. */
+bool keeper_upgrade_reap(struct keeper *, int pid, const struct proc_end *);
+void keeper_upgrade_abandon(struct keeper *);
+/* In a successor: whether its workers are to wait for a first look at Ollama (`looks`: there is one
+ * to look at), so that what they say is true from the first request on. */
+bool keeper_upgrade_waits(struct keeper *, bool looks);
+/* A worker is ready: with the last one the successor takes over. */
+void keeper_upgrade_ready(struct keeper *);
 
 #endif

@@ -2,7 +2,6 @@
 /* keeper_stop.c: how the service ends: announced, finished, cut at the deadline; or handed over to
  * a newer process, which is the same without an announcement and without closing what is idle. */
 #include "app/keeper_parts.h"
-#include "app/wire.h"
 #include "io/proc.h"
 #include "io/sock.h"
 
@@ -11,20 +10,6 @@ enum { QUICK_STOP_MS = 300, KILL_GRACE_MS = 1000 /* after the drain's deadline *
 static const struct config *config_of(const struct keeper *k)
 {
 	return &k->plan->groups[k->plan->count - 1].config;
-}
-
-static void tell_workers(struct keeper *k, enum wire_type type)
-{
-	struct wire m = { 0 };
-	unsigned i;
-
-	m.type = type;
-	for (i = 0; i < k->worker_count; i++) {
-		struct worker *w = &k->workers[i];
-
-		if (w->pid != 0 && !sock_send_message(w->channel, &m, sizeof(m), -1))
-			proc_kill(w->pid);
-	}
 }
 
 static void close_listeners(struct keeper *k)
@@ -61,7 +46,7 @@ static void set_deadline(struct keeper *k, int64_t deadline, enum drain_phase ph
 static void finish(struct keeper *k)
 {
 	k->shared->drain = DRAIN_FINISH;
-	tell_workers(k, WIRE_FINISH);
+	keeper_tell_workers(k, WIRE_FINISH);
 	close_listeners(k);
 	keeper_stop_when_empty(k);
 }
@@ -97,7 +82,7 @@ static void on_deadline(void *ctx, int64_t now)
 	k->cut = true;
 	if (!k->handed_over && k->shared->drain != DRAIN_FINISH)
 		finish(k);
-	tell_workers(k, WIRE_CUT);
+	keeper_tell_workers(k, WIRE_CUT);
 	loop_timer_set(k->loop, &k->deadline, now + KILL_GRACE_MS);
 }
 
@@ -107,6 +92,7 @@ void keeper_stop(struct keeper *k, bool announce)
 	int64_t now = loop_now(k->loop);
 	int64_t deadline = now + (k->plan->quick_stop ? QUICK_STOP_MS : cf->drain_timeout_ms);
 
+	keeper_upgrade_abandon(k);
 	announce = announce && !k->plan->quick_stop && cf->drain_announce_ms > 0;
 	k->stopping = true;
 	log_event(&k->log, LOG_INFO, "stopping", NULL, NULL);
@@ -116,7 +102,7 @@ void keeper_stop(struct keeper *k, bool announce)
 		deadline = MIN(deadline, k->shared->drain_deadline_ms);
 	set_deadline(k, deadline, DRAIN_ANNOUNCE);
 	if (announce) {
-		tell_workers(k, WIRE_ANNOUNCE);
+		keeper_tell_workers(k, WIRE_ANNOUNCE);
 		loop_timer_after(k->loop, &k->announce, cf->drain_announce_ms);
 	} else {
 		finish(k);
@@ -133,7 +119,7 @@ void keeper_hand_over(struct keeper *k)
 {
 	k->handed_over = true;
 	set_deadline(k, loop_now(k->loop) + config_of(k)->drain_timeout_ms, DRAIN_HANDOVER);
-	tell_workers(k, WIRE_HANDOVER);
+	keeper_tell_workers(k, WIRE_HANDOVER);
 	close_listeners(k);
 	keeper_stop_when_empty(k);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* keeper_worker.c: a worker's life as the keeper sees it: birth, messages, death, back-off. */
 #include "app/keeper_parts.h"
-#include "app/wire.h"
-#include "io/proc.h"
 #include "io/sock.h"
 
 enum {
@@ -44,6 +42,7 @@ static void take_message(struct worker *w, const struct wire *m)
 	switch (m->type) {
 	case WIRE_READY:
 		w->ready = true;
+		keeper_upgrade_ready(w->keeper);
 		break;
 	case WIRE_CONNECT:
 		if (w->group->dial != NULL && !dial_start(w->group->dial, on_dialled, w, w))
@@ -73,6 +72,20 @@ static void on_channel(void *ctx, unsigned events)
 	}
 	if (events & (LOOP_HUP | LOOP_ERROR)) /* it died; SIGCHLD tells the rest */
 		loop_remove(w->keeper->loop, &w->channel_handle);
+}
+
+void keeper_tell_workers(struct keeper *k, enum wire_type type)
+{
+	struct wire m = { 0 };
+	unsigned i;
+
+	m.type = type;
+	for (i = 0; i < k->worker_count; i++) {
+		struct worker *w = &k->workers[i];
+
+		if (w->pid != 0 && !sock_send_message(w->channel, &m, sizeof(m), -1))
+			proc_kill(w->pid);
+	}
 }
 
 static void on_log(void *ctx, unsigned events)
@@ -117,6 +130,7 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 		.log = &log,
 		.clock = k->clock,
 		.channel = channel,
+		.accept_later = k->starter >= 0,
 		.forwards = g->plan->upstream != NULL && !g->plan->probes,
 		.index = w->index,
 		.keys = g->plan->keys,
@@ -231,6 +245,11 @@ static void worker_ended(struct worker *w, const struct proc_end *end)
 		say_death(w, end);
 	if (keeper_is_ending(k))
 		return;
+	if (k->starter >= 0) { /* the process that serves is to go on */
+		k->exit_code = 1;
+		loop_stop(k->loop);
+		return;
+	}
 	k->shared->worker_restarts = k->shared->worker_restarts + 1;
 	keeper_worker_restart(w);
 }
@@ -241,10 +260,13 @@ void keeper_reap(struct keeper *k)
 	unsigned i;
 	int pid;
 
-	while ((pid = proc_reap(&end)) > 0)
+	while ((pid = proc_reap(&end)) > 0) {
+		if (keeper_upgrade_reap(k, pid, &end))
+			continue;
 		for (i = 0; i < k->worker_count; i++)
 			if (k->workers[i].pid == pid)
 				worker_ended(&k->workers[i], &end);
+	}
 	if (keeper_is_ending(k))
 		keeper_stop_when_empty(k);
 }

@@ -30,6 +30,8 @@ struct probe {
 	struct timer timer; /* between rounds, or the round's deadline */
 	struct stream stream;
 	struct loop_handle handle;
+	probe_fn *watcher;
+	void *watcher_ctx;
 	bool busy;
 	bool wanted;                /* somebody asked for a round of its own */
 	int64_t began_ms, asked_ms; /* the round, its latest question */
@@ -57,11 +59,13 @@ static void close_connection(struct probe *p)
 	stream_close(&p->stream);
 }
 
-static void next_round(struct probe *p, int64_t ms)
+static void next_round(struct probe *p, int64_t ms, bool answered)
 {
 	close_connection(p);
 	p->busy = false;
 	loop_timer_after(p->loop, &p->timer, p->wanted ? MIN(ms, (int64_t)WANTED_EVERY_MS) : ms);
+	if (p->watcher != NULL)
+		p->watcher(p->watcher_ctx, answered);
 }
 
 static void failed(struct probe *p, enum connect_fault fault, const char *why)
@@ -75,7 +79,7 @@ static void failed(struct probe *p, enum connect_fault fault, const char *why)
 	if (!s->probe_failing)
 		say(p, LOG_WARN, "Ollama does not answer", why);
 	s->probe_failing = 1;
-	next_round(p, s->first_answer_ms == 0 ? STARTING_EVERY_MS : FAILING_EVERY_MS);
+	next_round(p, s->first_answer_ms == 0 ? STARTING_EVERY_MS : FAILING_EVERY_MS, false);
 }
 
 static void answered(struct probe *p)
@@ -97,7 +101,7 @@ static void round_done(struct probe *p)
 	s->probe_failing = 0;
 	if (s->model_ready)
 		s->model_was_ready = 1;
-	next_round(p, OK_EVERY_MS);
+	next_round(p, OK_EVERY_MS, true);
 }
 
 /* ---- what the answers mean ---- */
@@ -327,4 +331,10 @@ void probe_now(struct probe *p)
 	if (!p->busy)
 		loop_timer_set(p->loop, &p->timer,
 			       MAX(loop_now(p->loop), p->began_ms + WANTED_EVERY_MS));
+}
+
+void probe_watch(struct probe *p, probe_fn *fn, void *ctx)
+{
+	p->watcher = fn;
+	p->watcher_ctx = ctx;
 }

@@ -16,5 +16,8 @@ struct probe *probe_open(struct loop *, struct dial *, const struct config *, st
 /* A round before its time: what Ollama holds has changed. However often it is called, rounds keep
  * their distance. */
 void probe_now(struct probe *);
+/* Calls fn at the end of each round: Ollama answered, or it did not. */
+typedef void probe_fn(void *ctx, bool answered);
+void probe_watch(struct probe *, probe_fn *, void *ctx);
 
 #endif

@@ -252,5 +252,6 @@ int roles_main(int argc, char **argv)
 	}
 	if (!make_plan(plan, cf))
 		return 1;
+	plan->argv = argv;
 	return keeper_run(plan);
 }

@@ -245,7 +245,9 @@ static void on_channel(void *ctx, unsigned events)
 	(void)events;
 	while ((got = sock_receive_message(s->start->channel, &w, sizeof(w), &fd)) == 1) {
 		w.why[sizeof(w.why) - 1] = '\0';
-		if (server_drain_on_wire(s, &w))
+		if (w.type == WIRE_ACCEPT)
+			accept_resume(s);
+		else if (server_drain_on_wire(s, &w))
 			sock_close(fd);
 		else if (s->upstreams != NULL)
 			upstream_on_wire(s->upstreams, &w, fd);
@@ -310,7 +312,8 @@ static bool listen_start(struct server *s)
 	for (i = 0; i < s->listener_count; i++)
 		s->listeners[i] = (struct listener){ s, s->start->listeners[i], LOOP_NONE };
 	s->listening = true;
-	return watch_listeners(s);
+	s->accept_paused = s->start->accept_later;
+	return s->accept_paused || watch_listeners(s);
 }
 
 static void say_ready(struct server *s)

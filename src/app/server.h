@@ -78,6 +78,7 @@ struct worker_start {
 	int listeners[SHARED_WORKERS_MAX];
 	unsigned listener_count;
 	bool listener_shared; /* by several workers: wake one of them */
+	bool accept_later;    /* not before WIRE_ACCEPT */
 	bool forwards;        /* any client may need a connection to the upstream at any time */
 	unsigned index;       /* into shared->turns and the board */
 	struct slice upstream_name; /* "Ollama" or "the backend", for error texts */
