@@ -1,204 +1,333 @@
 # SPDX-License-Identifier: MIT
-"""Long waits: whole replies that begin before Ollama has said a word, places that are lost, and waits that a drain makes
-hopeless."""
+"""Who waits for a turn, how long, who makes room for whom, and what each is told meanwhile; the clock is wound by hand."""
 
 import json
-import signal
 
+from faults.forms import CHAT, ORIGIN, V1, check_failed_stream, check_refused
+from faults.loading import gated_load, wait_load
+from faults.turns import ask, chat, gated, wait_counts, words_at
+from faults.wound import check_silent, read_now, wound_backend
 from fake import upstream as fake
-from faults.forms import CHAT, CHAT_WHOLE, EMBED, ORIGIN, V1_WHOLE, check_good, check_refused
-from lib.clock import Clock
-from lib.harness import Cases, Client, backend, check, equal, test, wait_until
+from lib.harness import backend, check, equal, test
 
-WHOLES = [CHAT_WHOLE, ORIGIN, V1_WHOLE, EMBED]
+PROGRESS = {'X-Ollachat-Progress': '1'}
 
 
-def gated(script):
-    def gated_script(x):
-        x.pass_gate()
-        script(x)
-    return gated_script
-
-
-def whole_under_way(client, form, clock, up, server):
-    """Asks, and takes the first heartbeat of a whole reply."""
-    number = len(up.exchanges(form.path)) + 1
-    form.send(client)
-    up.wait_exchange(form.path, number)
-    clock.wind(44)
-    equal(metric(server, 'ollachat_heartbeats_total'), 0 if number == 1 else number - 1, 'heartbeats before 45 s')
-    clock.wind(2)
-    reply = client.read_head()
-    equal((reply.status, reply.get('Content-Type')), (200, 'application/json'), 'head')
-    client.read_chunk(reply)
-    equal(reply.chunks, [b' '], 'heartbeat')
-    return reply
-
-
-def metric(server, name):
-    lines = server.get('/metrics').body.decode().splitlines()
-    return sum(float(line.rsplit(' ', 1)[1]) for line in lines if line.startswith((name + ' ', name + '{')))
-
-
-@test
-def whole_reply_follows_its_heartbeats():
-    cases = Cases()
-    for form in WHOLES:
-        with cases(form.name), Clock() as clock, fake.Upstream() as up, backend(up, clock=clock) as server, \
-                Client(server.address) as client:
-            up.on(form.path, gated(fake.answer))
-            reply = whole_under_way(client, form, clock, up, server)
-            clock.wind(16)  # from now on every --heartbeat
-            client.read_chunk(reply)
-            up.gate().set()
-            client.read_rest(reply)
-            equal(reply.ended, 'chunked', 'end')
-            check(reply.body.startswith(b'  {'), lambda: f'{reply.body[:20]}')
-            check_good(form, reply)
-            form.send(client)
-            check_good(form, client.read_reply())  # the connection serves on
-    cases.judge()
-
-
-def refuse(x):
-    if x.request.path.startswith('/v1/'):
-        x.reply_json({'error': {'message': 'no memory', 'type': 'api_error', 'param': None, 'code': None}}, 500)
-    else:
-        x.reply_json({'error': 'no memory'}, 500)
-
-
-def hang_up(x):
-    x.reset()
-
-
-def break_off(x):
-    x.head(200, fake.JSON, length=1000)
-    x.send(b'{"model":"')
-    x.reset()
-
-
-@test
-def whole_reply_that_fails_after_its_heartbeat_is_never_taken_for_an_answer():
-    cases = Cases()
-    for form in WHOLES:
-        for failure, status in ((refuse, 500), (hang_up, 502), (break_off, 502)):
-            with cases(f'{form.name}, {failure.__name__}'), Clock() as clock, fake.Upstream() as up, \
-                    backend(up, clock=clock) as server, Client(server.address) as client:
-                up.on(form.path, gated(failure))
-                reply = whole_under_way(client, form, clock, up, server)
-                up.gate().set()
-                client.read_rest(reply)
-                equal(reply.ended, 'cut', 'end')
-                error = reply.json()['error']
-                if form.openai:
-                    error = error['message']
-                else:
-                    equal(reply.json()['status'], status, 'intended status')
-                check(error, 'no words')
-                wait_until(lambda: server.logged(rf'msg=request .*status={status} '), 'the intended status in the log')
-    cases.judge()
-
-
-@test
-def heartbeats_do_not_change_the_wait_of_a_client_of_http_1_0():
-    with Clock() as clock, fake.Upstream() as up, backend(up, clock=clock) as server, Client(server.address) as client:
-        up.on('/api/chat', gated(fake.answer))
-        client.request('POST', '/api/chat', CHAT_WHOLE.body, version='HTTP/1.0')
-        up.wait_exchange('/api/chat')
-        clock.wind(46)
-        up.gate().set()
-        reply = client.read_reply()
-        equal((reply.ended, reply.body[:2]), ('close', b' {'), 'reply')
-        check_good(CHAT_WHOLE, reply)
-
-
-def ask(server, fields=(), body=CHAT.body):
+def ask_as(server, address, word, fields=()):
+    """A chat that is running or waiting, of a client at this address (as a trusted proxy says)."""
     client = server.client()
-    client.request('POST', '/api/chat', body, fields=fields)
+    client.request('POST', '/api/chat', chat(word), fields={'X-Forwarded-For': address, **dict(fields)})
     return client
 
 
-def wait_counts(server, active, queued):
-    def counts():
-        health = server.get('/health').json()
-        return health['active'], health['queued']
-    wait_until(lambda: counts() == (active, queued), f'{active} active, {queued} queued')
+def progress(reply):
+    """The progress lines of a stream so far."""
+    return [json.loads(one) for one in reply.chunks if one.startswith((b'{"queue"', b'{"load"'))]
 
 
-def as_client(n):
-    return [('X-Forwarded-For', f'198.51.100.{n}')]
-
-
-@test
-def greedy_client_gives_its_last_place_to_a_newcomer():
-    with fake.Upstream() as up, backend(up, '--max-queue', '4', '--queue-timeout', '600') as server:
-        up.on('/api/chat', gated(fake.answer))
-        running = ask(server, as_client(1))
-        wait_counts(server, 1, 0)
-        greedy = []
-        for n in range(4):
-            greedy.append(ask(server, as_client(1)))
-            wait_counts(server, 1, n + 1)
-        newcomers = []
-        for n in (2, 3):  # the first finds it with 4 places, the next with 3
-            newcomers.append(ask(server, as_client(n)))
-            check_refused(greedy.pop().read_reply(), 503)
-            wait_counts(server, 1, 4)
-        check_refused(ask(server, as_client(2)).read_reply(), 503)  # has one place less than the greediest
-        up.gate().set()
-        for client in (running, *greedy, *newcomers):
-            check_good(CHAT, client.read_reply())
+def learn(clock, up, server, seconds, number=32):
+    """Service times of so many seconds, so that estimates are of that. The clock stands still."""
+    for n in range(number):
+        seen = len(up.exchanges('/api/chat'))
+        client = ask(server, f'{seconds} {n}')
+        up.wait_exchange('/api/chat', seen + 1)
+        clock.wind(seconds, step=seconds)
+        up.gate(f'{seconds} {n}').set()
+        client.read_reply()
         wait_counts(server, 0, 0)
 
 
-@test
-def waiter_that_was_told_something_keeps_its_place():
-    with fake.Upstream() as up, backend(up, '--max-queue', '2', '--queue-timeout', '600') as server:
-        up.on('/api/chat', gated(fake.answer))
-        running = ask(server, as_client(1))
-        wait_counts(server, 1, 0)
-        first = ask(server, as_client(1))
-        wait_counts(server, 1, 1)
-        told = ask(server, [*as_client(1), ('X-Ollachat-Progress', '1')])
-        reply = told.read_head()
-        told.read_chunk(reply)
-        equal(json.loads(reply.chunks[0]), {'queue': {'position': 2}}, 'progress')
-        check_refused(ask(server, as_client(2)).read_reply(), 503)
-        up.gate().set()
-        for client in (running, first):
-            check_good(CHAT, client.read_reply())
-        told.read_rest(reply)
-        check(reply.lines()[-1]['done'], 'not done')
+# --- fairness -------------------------------------------------------------------------------------------------------
 
 
 @test
-def waits_that_would_outlast_the_drain_end_at_once():
-    """Service takes 100 s; the drain 150 s: of three who wait the first comes to its turn, the others never would."""
-    with Clock() as clock, fake.Upstream() as up, \
-            backend(up, '--drain-timeout', '150', '--queue-timeout', '1000', clock=clock,
-                    may_restart=True) as server:
-        up.on('/api/chat', gated(fake.answer))
-        first = ask(server)
-        up.wait_exchange('/api/chat')
-        clock.wind(100)
-        up.gate().set()
-        check_good(CHAT, first.read_reply())
-        up.gate().clear()
-        running = ask(server)
+def turns_go_round_between_clients():
+    with fake.Upstream() as up, backend(up) as server:
+        up.on('/api/chat', gated)
+        clients = [ask_as(server, '203.0.113.1', 'first')]
         wait_counts(server, 1, 0)
-        waiting = []
+        order = ['a1', 'a2', 'a3', 'b1', 'b2', 'c1']
+        for n, word in enumerate(order, 1):
+            clients.append(ask_as(server, f'203.0.113.{ord(word[0])}', word))
+            wait_counts(server, 1, n)
+        for word in ['first', *order]:
+            up.gate(word).set()
+        for client in clients:
+            check(client.read_reply().whole(), 'an answer is not whole')
+        equal(words_at(up), ['first', 'a1', 'b1', 'c1', 'a2', 'b2', 'a3'], 'order at the upstream')
+
+
+@test
+def one_ipv6_network_is_one_client():
+    with fake.Upstream() as up, backend(up) as server:
+        up.on('/api/chat', gated)
+        clients = [ask_as(server, '203.0.113.1', 'first')]
+        wait_counts(server, 1, 0)
+        addresses = {'a1': '2001:db8:1:2::1', 'a2': '2001:db8:1:2:ffff::9', 'a3': '2001:db8:1:2:1:2:3:4', 'b1': '2001:db8:1:3::1'}
+        for n, (word, address) in enumerate(addresses.items(), 1):
+            clients.append(ask_as(server, address, word))
+            wait_counts(server, 1, n)
+        for word in ['first', *addresses]:
+            up.gate(word).set()
+        for client in clients:
+            check(client.read_reply().whole(), 'an answer is not whole')
+        equal(words_at(up), ['first', 'a1', 'b1', 'a2', 'a3'], 'order at the upstream')
+
+
+@test
+def newcomer_takes_the_last_place_of_the_greediest():
+    with fake.Upstream() as up, backend(up, '--max-queue', 3) as server:
+        up.on('/api/chat', gated)
+        running = ask_as(server, '203.0.113.1', 'running')
+        wait_counts(server, 1, 0)
+        greedy = []
         for n in range(3):
-            waiting.append(ask(server, as_client(n)))
+            greedy.append(ask_as(server, '203.0.113.1', f'greedy {n}'))
             wait_counts(server, 1, n + 1)
-        server.process.send_signal(signal.SIGTERM)
-        for client in waiting[1:]:
-            check('stopping' in check_refused(client.read_reply(), 503), 'why')
-        wait_counts(server, 1, 1)
-        late = ask(server)
-        check('stopping' in check_refused(late.read_reply(), 503), 'why')
-        up.gate().set()
-        for client in (running, waiting[0]):
+        newcomer = ask_as(server, '203.0.113.2', 'newcomer')
+        check_refused(greedy[2].read_reply(), 503)
+        wait_counts(server, 1, 3)
+        second = ask_as(server, '203.0.113.2', 'second')  # one more would hold as many as the greedy one
+        check_refused(second.read_reply(), 503)
+        wait_counts(server, 1, 3)
+        for word in ('running', 'greedy 0', 'greedy 1', 'newcomer'):
+            up.gate(word).set()
+        for client in (running, greedy[0], greedy[1], newcomer):
+            check(client.read_reply().whole(), 'an answer is not whole')
+        equal(words_at(up), ['running', 'greedy 0', 'newcomer', 'greedy 1'], 'order at the upstream')
+
+
+@test
+def who_was_told_something_keeps_its_place():
+    with wound_backend('--max-queue', 2) as (clock, up, server):
+        up.on('/api/chat', gated)
+        clients = [ask_as(server, '203.0.113.1', 'running')]
+        wait_counts(server, 1, 0)
+        for n in (1, 2):
+            clients.append(ask_as(server, '203.0.113.1', f'greedy {n}'))
+            wait_counts(server, 1, n)
+        clock.stop()
+        clock.wind(16)
+        for client in clients[1:]:
+            equal(read_now(client).chunks, [b' '], 'a beat')
+        newcomer = ask_as(server, '203.0.113.2', 'newcomer')
+        check_refused(newcomer.read_reply(), 503)
+        wait_counts(server, 1, 2)
+
+
+# --- estimates ------------------------------------------------------------------------------------------------------
+
+
+@test
+def wait_that_would_be_too_long_is_refused_at_once():
+    with wound_backend('--queue-timeout', 60) as (clock, up, server):
+        up.on('/api/chat', gated)
+        clients = [ask(server, 'running')]
+        for n in (0, 1):
+            wait_counts(server, 1, n)
+            clients.append(ask(server, f'waits {n}'))
+        wait_counts(server, 1, 2)
+        clock.stop()
+        for form in (CHAT, V1, ORIGIN):  # 30 s each is assumed, and three are ahead
+            reply = server.post(form.path, form.body)
+            check_refused(reply, 503, form.openai)
+            check(90 <= int(reply.get('Retry-After')) <= 108, f'Retry-After: {reply.get("Retry-After")}')
+        other = ask_as(server, '203.0.113.9', 'other')  # but for another client only two are
+        wait_counts(server, 1, 3)
+        del other
+        equal(words_at(up), ['running'], 'at the upstream')
+
+
+@test
+def retry_after_grows_with_what_answers_take():
+    with wound_backend('--max-queue', 0, '--heartbeat', 0) as (clock, up, server):
+        up.on('/api/chat', gated)
+        clock.stop()
+        for seconds in (4, 20, 250):
+            learn(clock, up, server, seconds)
+            seen = len(up.exchanges('/api/chat'))
+            running = ask(server, f'run {seconds}')
+            up.wait_exchange('/api/chat', seen + 1)
+            waits = set()
+            for _ in range(20):
+                reply = server.post('/api/chat', CHAT.body)
+                check_refused(reply, 503)
+                waits.add(int(reply.get('Retry-After')))
+            check(seconds <= min(waits) and max(waits) <= min(300, 1.2 * seconds + 1), f'after answers of {seconds} s: {waits}')
+            check(len(waits) > 1, f'no jitter: {waits}')
+            up.gate(f'run {seconds}').set()
+            running.read_reply()
+            wait_counts(server, 0, 0)
+
+
+@test
+def waiting_ends_at_the_queue_timeout():
+    with wound_backend('--heartbeat', 0) as (clock, up, server):
+        up.on('/api/chat', gated)
+        first = ask(server, 'first')
+        wait_counts(server, 1, 0)
+        clients = {form: server.client() for form in (CHAT, V1)}
+        for n, (form, client) in enumerate(clients.items(), 1):
+            form.send(client)
+            wait_counts(server, 1, n)
+        clock.stop()
+        clock.wind(119)
+        for client in clients.values():
+            check_silent(client, 'after 119 s')
+        clock.wind(2)
+        for form, client in clients.items():
+            check_refused(client.read_reply(), 503, form.openai)
+        wait_counts(server, 1, 0)
+        up.gate('first').set()
+        check(first.read_reply().whole(), 'the first is not whole')
+        equal(words_at(up), ['first'], 'at the upstream')
+
+
+@test
+def who_got_a_beat_is_told_of_the_queue_timeout_in_band():
+    with wound_backend() as (clock, up, server):
+        up.on('/api/chat', gated)
+        ask(server, 'first')
+        wait_counts(server, 1, 0)
+        clients = {form: server.client() for form in (CHAT, V1)}
+        for n, (form, client) in enumerate(clients.items(), 1):
+            form.send(client)
+            wait_counts(server, 1, n)
+        clock.stop()
+        clock.wind(121)
+        for form, client in clients.items():
             reply = client.read_reply()
-            check_good(CHAT, reply)
-        clock.wind(31)
-        equal(server.process.wait(10), 0, 'exit code')
+            body = reply.body.replace(b': ping\n\n', b'').lstrip(b' ')
+            reply._body = [body]
+            check_failed_stream(form, reply)
+            if form is CHAT:
+                last = reply.lines()[-1]
+                equal(last['status'], 503, 'status')
+                check(1 <= last['retry_after'] <= 300, f'retry_after: {last}')
+        wait_counts(server, 1, 0)
+
+
+# --- progress -------------------------------------------------------------------------------------------------------
+
+
+@test
+def progress_tells_the_position_on_change():
+    with wound_backend('--heartbeat', 0) as (clock, up, server):
+        up.on('/api/chat', gated)
+        clients = [ask(server, 'first')]
+        for n, word in enumerate(('second', 'third')):
+            wait_counts(server, 1, n)
+            clients.append(ask(server, word))
+        wait_counts(server, 1, 2)
+        clock.stop()
+        last = ask_as(server, '203.0.113.7', 'last', PROGRESS)  # another client: served after the second
+        wait_counts(server, 1, 3)
+        check_silent(last, 'at first')
+        clock.wind(0.2, step=0.1)
+        check_silent(last, 'after 0.2 s')
+        clock.wind(0.1)
+        reply = read_now(last)
+        equal((reply.status, reply.get('Content-Type')), (200, 'application/x-ndjson'), 'status and type')
+        equal(progress(reply), [{'queue': {'position': 2}}], 'progress')
+        clock.wind(10)
+        equal(len(read_now(last, reply).chunks), 1, 'lines without a change')
+        up.gate('first').set()
+        check(clients[0].read_reply().whole(), 'the first is not whole')
+        up.wait_exchange('/api/chat', 2)
+        clock.wind(0.9, step=0.3)
+        clock.wind(0.2)
+        equal(progress(read_now(last, reply)), [{'queue': {'position': 2}}, {'queue': {'position': 1}}], 'progress')
+        for word in ('second', 'third', 'last'):
+            up.gate(word).set()
+        last.read_rest(reply)
+        equal(reply.ended, 'chunked', 'end')
+        equal(reply.lines()[-1]['done'], True, 'done')
+        equal([line['message']['content'] for line in reply.lines() if 'message' in line], ['last', ''], 'words')
+
+
+@test
+def progress_comes_at_most_once_a_second():
+    with wound_backend('--heartbeat', 0, '--queue-timeout', 600) as (clock, up, server):
+        up.on('/api/chat', gated)
+        words = [str(n) for n in range(8)]
+        clients = []
+        for n, word in enumerate(words):
+            clients.append(ask(server, word))
+            wait_counts(server, 1, n)
+        clock.stop()
+        last = server.client()
+        last.request('POST', '/api/chat', chat('last'), fields=PROGRESS)
+        wait_counts(server, 1, 8)
+        clock.wind(0.3)
+        reply = read_now(last)
+        for n, word in enumerate(words[:4]):  # four changes in no time
+            up.gate(word).set()
+            check(clients[n].read_reply().whole(), 'not whole')
+        wait_counts(server, 1, 4)
+        clock.wind(0.9, step=0.1)
+        equal(len(read_now(last, reply).chunks), 1, 'lines within a second')
+        clock.wind(0.2)
+        equal(progress(read_now(last, reply)), [{'queue': {'position': 8}}, {'queue': {'position': 4}}], 'progress')
+
+
+@test
+def progress_tells_how_long_the_model_loads():
+    with wound_backend('--heartbeat', 0, '--preload', 'off', loaded=[]) as (clock, up, server):
+        up.on_load(gated_load)
+        clock.stop()
+        client = server.client()
+        client.request('POST', '/api/chat', CHAT.body, fields=PROGRESS)
+        wait_load(up)
+        clock.wind(3.5, step=0.1)
+        reply = read_now(client)
+        equal(progress(reply)[0], {'load': {'seconds': 0}}, 'first line')
+        seconds = [line['load']['seconds'] for line in progress(reply)]
+        check(seconds == sorted(set(seconds)) and seconds[-1] in (2, 3), f'seconds: {seconds}')
+        check(len(seconds) <= 4, f'more than one a second: {seconds}')
+        up.gate('load').set()
+        client.read_rest(reply)
+        equal(reply.lines()[-1]['done'], True, 'done')
+
+
+@test
+def progress_is_only_for_lines_that_were_asked_for():
+    with wound_backend('--heartbeat', 0, '--queue-timeout', 600) as (clock, up, server):
+        up.on_generations(gated_any)
+        ask(server, 'first')
+        wait_counts(server, 1, 0)
+        waiting = {}
+        for n, (name, path, body, fields, version) in enumerate((
+                ('no field', '/api/chat', CHAT.body, {}, 'HTTP/1.1'),
+                ('another value', '/api/chat', CHAT.body, {'X-Ollachat-Progress': '0'}, 'HTTP/1.1'),
+                ('events', V1.path, V1.body, PROGRESS, 'HTTP/1.1'),
+                ('whole', '/api/chat', {**CHAT.body, 'stream': False}, PROGRESS, 'HTTP/1.1'),
+                ('origin', '/api/chat', ORIGIN.body, PROGRESS, 'HTTP/1.1'),
+                ('1.0', '/api/chat', CHAT.body, PROGRESS, 'HTTP/1.0')), 1):
+            waiting[name] = server.client()
+            waiting[name].request('POST', path, body, fields=fields, version=version)
+            wait_counts(server, 1, n)
+        clock.stop()
+        clock.wind(10)
+        for name, client in waiting.items():
+            check_silent(client, name)
+
+
+def gated_any(x):
+    x.pass_gate('go')
+    fake.answer(x)
+
+
+@test
+def failure_after_progress_goes_in_band():
+    with wound_backend('--heartbeat', 0) as (clock, up, server):
+        up.on('/api/chat', gated)
+        ask(server, 'first')
+        wait_counts(server, 1, 0)
+        clock.stop()
+        client = server.client()
+        client.request('POST', '/api/chat', chat('x'), fields=PROGRESS)
+        wait_counts(server, 1, 1)
+        clock.wind(121)
+        reply = client.read_reply()
+        check_failed_stream(CHAT, reply)
+        equal(reply.lines()[-1]['status'], 503, 'status')

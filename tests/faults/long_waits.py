@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""Long waits: whole replies that begin before Ollama has said a word, places that are lost, and waits that a drain makes
+hopeless."""
+
+import json
+import signal
+
+from fake import upstream as fake
+from faults.forms import CHAT, CHAT_WHOLE, EMBED, ORIGIN, V1_WHOLE, check_good, check_refused
+from lib.clock import Clock
+from lib.harness import Cases, Client, backend, check, equal, test, wait_until
+
+WHOLES = [CHAT_WHOLE, ORIGIN, V1_WHOLE, EMBED]
+
+
+def gated(script):
+    def gated_script(x):
+        x.pass_gate()
+        script(x)
+    return gated_script
+
+
+def whole_under_way(client, form, clock, up, server):
+    """Asks, and takes the first heartbeat of a whole reply."""
+    number = len(up.exchanges(form.path)) + 1
+    form.send(client)
+    up.wait_exchange(form.path, number)
+    clock.wind(44)
+    equal(metric(server, 'ollachat_heartbeats_total'), 0 if number == 1 else number - 1, 'heartbeats before 45 s')
+    clock.wind(2)
+    reply = client.read_head()
+    equal((reply.status, reply.get('Content-Type')), (200, 'application/json'), 'head')
+    client.read_chunk(reply)
+    equal(reply.chunks, [b' '], 'heartbeat')
+    return reply
+
+
+def metric(server, name):
+    lines = server.get('/metrics').body.decode().splitlines()
+    return sum(float(line.rsplit(' ', 1)[1]) for line in lines if line.startswith((name + ' ', name + '{')))
+
+
+@test
+def whole_reply_follows_its_heartbeats():
+    cases = Cases()
+    for form in WHOLES:
+        with cases(form.name), Clock() as clock, fake.Upstream() as up, backend(up, clock=clock) as server, \
+                Client(server.address) as client:
+            up.on(form.path, gated(fake.answer))
+            reply = whole_under_way(client, form, clock, up, server)
+            clock.wind(16)  # from now on every --heartbeat
+            client.read_chunk(reply)
+            up.gate().set()
+            client.read_rest(reply)
+            equal(reply.ended, 'chunked', 'end')
+            check(reply.body.startswith(b'  {'), lambda: f'{reply.body[:20]}')
+            check_good(form, reply)
+            form.send(client)
+            check_good(form, client.read_reply())  # the connection serves on
+    cases.judge()
+
+
+def refuse(x):
+    if x.request.path.startswith('/v1/'):
+        x.reply_json({'error': {'message': 'no memory', 'type': 'api_error', 'param': None, 'code': None}}, 500)
+    else:
+        x.reply_json({'error': 'no memory'}, 500)
+
+
+def hang_up(x):
+    x.reset()
+
+
+def break_off(x):
+    x.head(200, fake.JSON, length=1000)
+    x.send(b'{"model":"')
+    x.reset()
+
+
+@test
+def whole_reply_that_fails_after_its_heartbeat_is_never_taken_for_an_answer():
+    cases = Cases()
+    for form in WHOLES:
+        for failure, status in ((refuse, 500), (hang_up, 502), (break_off, 502)):
+            with cases(f'{form.name}, {failure.__name__}'), Clock() as clock, fake.Upstream() as up, \
+                    backend(up, clock=clock) as server, Client(server.address) as client:
+                up.on(form.path, gated(failure))
+                reply = whole_under_way(client, form, clock, up, server)
+                up.gate().set()
+                client.read_rest(reply)
+                equal(reply.ended, 'cut', 'end')
+                error = reply.json()['error']
+                if form.openai:
+                    error = error['message']
+                else:
+                    equal(reply.json()['status'], status, 'intended status')
+                check(error, 'no words')
+                wait_until(lambda: server.logged(rf'msg=request .*status={status} '), 'the intended status in the log')
+    cases.judge()
+
+
+@test
+def heartbeats_do_not_change_the_wait_of_a_client_of_http_1_0():
+    with Clock() as clock, fake.Upstream() as up, backend(up, clock=clock) as server, Client(server.address) as client:
+        up.on('/api/chat', gated(fake.answer))
+        client.request('POST', '/api/chat', CHAT_WHOLE.body, version='HTTP/1.0')
+        up.wait_exchange('/api/chat')
+        clock.wind(46)
+        up.gate().set()
+        reply = client.read_reply()
+        equal((reply.ended, reply.body[:2]), ('close', b' {'), 'reply')
+        check_good(CHAT_WHOLE, reply)
+
+
+def ask(server, fields=(), body=CHAT.body):
+    client = server.client()
+    client.request('POST', '/api/chat', body, fields=fields)
+    return client
+
+
+def wait_counts(server, active, queued):
+    def counts():
+        health = server.get('/health').json()
+        return health['active'], health['queued']
+    wait_until(lambda: counts() == (active, queued), f'{active} active, {queued} queued')
+
+
+def as_client(n):
+    return [('X-Forwarded-For', f'198.51.100.{n}')]
+
+
+@test
+def greedy_client_gives_its_last_place_to_a_newcomer():
+    with fake.Upstream() as up, backend(up, '--max-queue', '4', '--queue-timeout', '600') as server:
+        up.on('/api/chat', gated(fake.answer))
+        running = ask(server, as_client(1))
+        wait_counts(server, 1, 0)
+        greedy = []
+        for n in range(4):
+            greedy.append(ask(server, as_client(1)))
+            wait_counts(server, 1, n + 1)
+        newcomers = []
+        for n in (2, 3):  # the first finds it with 4 places, the next with 3
+            newcomers.append(ask(server, as_client(n)))
+            check_refused(greedy.pop().read_reply(), 503)
+            wait_counts(server, 1, 4)
+        check_refused(ask(server, as_client(2)).read_reply(), 503)  # has one place less than the greediest
+        up.gate().set()
+        for client in (running, *greedy, *newcomers):
+            check_good(CHAT, client.read_reply())
+        wait_counts(server, 0, 0)
+
+
+@test
+def waiter_that_was_told_something_keeps_its_place():
+    with fake.Upstream() as up, backend(up, '--max-queue', '2', '--queue-timeout', '600') as server:
+        up.on('/api/chat', gated(fake.answer))
+        running = ask(server, as_client(1))
+        wait_counts(server, 1, 0)
+        first = ask(server, as_client(1))
+        wait_counts(server, 1, 1)
+        told = ask(server, [*as_client(1), ('X-Ollachat-Progress', '1')])
+        reply = told.read_head()
+        told.read_chunk(reply)
+        equal(json.loads(reply.chunks[0]), {'queue': {'position': 2}}, 'progress')
+        check_refused(ask(server, as_client(2)).read_reply(), 503)
+        up.gate().set()
+        for client in (running, first):
+            check_good(CHAT, client.read_reply())
+        told.read_rest(reply)
+        check(reply.lines()[-1]['done'], 'not done')
+
+
+@test
+def waits_that_would_outlast_the_drain_end_at_once():
+    """Service takes 100 s; the drain 150 s: of three who wait the first comes to its turn, the others never would."""
+    with Clock() as clock, fake.Upstream() as up, \
+            backend(up, '--drain-timeout', '150', '--queue-timeout', '1000', clock=clock,
+                    may_restart=True) as server:
+        up.on('/api/chat', gated(fake.answer))
+        first = ask(server)
+        up.wait_exchange('/api/chat')
+        clock.wind(100)
+        up.gate().set()
+        check_good(CHAT, first.read_reply())
+        up.gate().clear()
+        running = ask(server)
+        wait_counts(server, 1, 0)
+        waiting = []
+        for n in range(3):
+            waiting.append(ask(server, as_client(n)))
+            wait_counts(server, 1, n + 1)
+        server.process.send_signal(signal.SIGTERM)
+        for client in waiting[1:]:
+            check('stopping' in check_refused(client.read_reply(), 503), 'why')
+        wait_counts(server, 1, 1)
+        late = ask(server)
+        check('stopping' in check_refused(late.read_reply(), 503), 'why')
+        up.gate().set()
+        for client in (running, waiting[0]):
+            reply = client.read_reply()
+            check_good(CHAT, reply)
+        clock.wind(31)
+        equal(server.process.wait(10), 0, 'exit code')
