@@ -93,7 +93,7 @@ static bool group_open(struct keeper *k, size_t i)
 	}
 	for (n = 0; n < plan->workers && k->worker_count < SHARED_WORKERS_MAX; n++) {
 		keeper_worker_init(&k->workers[k->worker_count], k, g, n);
-		metrics_board_add(k->board, plan->kind, plan->upstream != NULL, plan->probes);
+		metrics_board_add(k->board, plan->kind, plan->probes);
 	}
 	return true;
 }
@@ -102,7 +102,7 @@ static void keeper_log_init(struct keeper *k)
 {
 	const struct config *cf = &k->plan->groups[k->plan->count - 1].config;
 
-	k->log.fd = 2;
+	log_to_stderr(&k->log);
 	k->log.json = cf->log_json;
 	k->log.level = cf->log_level;
 	k->log.clock = k->clock;

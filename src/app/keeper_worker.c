@@ -88,15 +88,23 @@ void keeper_tell_workers(struct keeper *k, enum wire_type type)
 	}
 }
 
-static void on_log(void *ctx, unsigned events)
+/* How many messages there were. */
+static unsigned pass_log(struct worker *w)
 {
-	struct worker *w = ctx;
-	char line[LOG_LINE_MAX];
+	char lines[LOG_LINE_MAX];
 	long n;
 	unsigned i;
 
-	for (i = 0; i < LOG_BATCH && (n = sock_receive_any(w->log, line, sizeof(line))) > 0; i++)
-		log_pass(&w->keeper->log, slice_make(line, (size_t)n));
+	for (i = 0; i < LOG_BATCH && (n = sock_receive_any(w->log, lines, sizeof(lines))) > 0; i++)
+		log_pass(&w->keeper->log, slice_make(lines, (size_t)n));
+	return i;
+}
+
+static void on_log(void *ctx, unsigned events)
+{
+	struct worker *w = ctx;
+
+	pass_log(w);
 	if (events & (LOOP_HUP | LOOP_ERROR))
 		loop_remove(w->keeper->loop, &w->log_handle);
 }
@@ -144,8 +152,7 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 	memcpy(keep + 2, start.listeners, sizeof(start.listeners));
 	proc_close_others(keep, 2 + start.listener_count);
 	proc_name(g->plan->kind->name);
-	log.fd = log_fd;
-	log.is_socket = true;
+	log_to_socket(&log, log_fd);
 	log.role = g->plan->kind->name;
 	proc_exit(server_run(&start));
 }
@@ -233,7 +240,8 @@ static void worker_ended(struct worker *w, const struct proc_end *end)
 {
 	struct keeper *k = w->keeper;
 
-	on_log(w, 0); /* its last words */
+	while (pass_log(w) == LOG_BATCH) /* its last words */
+		;
 	on_channel(w, 0);
 	worker_detach(w);
 	w->pid = 0;

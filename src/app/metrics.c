@@ -68,13 +68,11 @@ struct metrics_board *metrics_board_open(unsigned workers)
 	return mem_shared(n);
 }
 
-void metrics_board_add(struct metrics_board *b, const struct role_kind *kind, bool connects,
-		       bool generates)
+void metrics_board_add(struct metrics_board *b, const struct role_kind *kind, bool generates)
 {
 	struct metrics *m = &b->of[b->count++];
 
 	m->kind = kind;
-	m->connects = connects;
 	m->generates = generates;
 }
 

@@ -59,8 +59,7 @@ struct metric_histogram {
 struct metrics {
 	/* the keeper writes */
 	const struct role_kind *kind;
-	bool connects;    /* it has an upstream */
-	bool generates;   /* an Ollama */
+	bool generates;   /* its upstream is an Ollama */
 	volatile int pid; /* 0: nobody lives here now */
 
 	/* the worker writes */
@@ -91,8 +90,7 @@ struct metrics_board {
  * NULL: no memory. */
 struct metrics_board *metrics_board_open(unsigned workers);
 /* The next place, in the order of the workers' indices. */
-void metrics_board_add(struct metrics_board *, const struct role_kind *, bool connects,
-		       bool generates);
+void metrics_board_add(struct metrics_board *, const struct role_kind *, bool generates);
 /* A worker died: its connections are gone with it, its counters stay. */
 void metrics_worker_gone(struct metrics *);
 

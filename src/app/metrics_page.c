@@ -14,7 +14,6 @@ struct page {
 	const struct server *server;
 	const struct metrics_board *board;
 	bool generates; /* a worker here has an Ollama */
-	bool connects;  /* a worker here has an upstream */
 };
 
 /* ---- sums ---- */
@@ -24,8 +23,8 @@ static bool is_ours(const struct metrics *m)
 	return !slice_eq(slice_str(m->kind->name), SLICE("sim"));
 }
 
-/* Of a figure that only generating workers have, or all have; `at` is its place in the block. */
-static uint64_t sum_at(const struct page *p, size_t at, bool generating)
+/* Of one figure over all workers; `at` is its place in their blocks. */
+static uint64_t sum_at(const struct page *p, size_t at)
 {
 	uint64_t sum = 0;
 	unsigned i;
@@ -33,25 +32,25 @@ static uint64_t sum_at(const struct page *p, size_t at, bool generating)
 	for (i = 0; i < p->board->count; i++) {
 		const struct metrics *m = &p->board->of[i];
 
-		if (is_ours(m) && (m->generates || !generating))
+		if (is_ours(m))
 			sum += *(const volatile uint64_t *)(const void *)((const char *)m + at);
 	}
 	return sum;
 }
 
-#define SUM(p, field)        sum_at((p), offsetof(struct metrics, field), false)
-#define SUM_OLLAMA(p, field) sum_at((p), offsetof(struct metrics, field), true)
+#define SUM(p, field) sum_at((p), offsetof(struct metrics, field))
 
 /* ---- HTTP ---- */
 
 static struct slice pattern(const struct role_kind *kind, unsigned route, struct buf *mem)
 {
-	const struct route *r = &kind->routes[route];
+	const struct route *r;
 
 	if (route == METRIC_ROUTE_NONE)
 		return SLICE("none");
 	if (route >= kind->route_count)
 		return SLICE("other");
+	r = &kind->routes[route];
 	if (!(r->flags & ROUTE_PREFIX))
 		return r->path;
 	buf_put(mem, r->path);
@@ -185,11 +184,11 @@ static void put_span(struct page *p, enum metric_span span, const char *name, co
 	size_t n, at = offsetof(struct metrics, spans) + span * sizeof(struct metric_histogram);
 
 	for (n = 0; n < METRIC_BUCKETS && bounds[n] > 0; n++)
-		buckets[n] = sum_at(p, at + n * sizeof(uint64_t), true);
-	buckets[n] = sum_at(p, at + METRIC_BUCKETS * sizeof(uint64_t), true);
+		buckets[n] = sum_at(p, at + n * sizeof(uint64_t));
+	buckets[n] = sum_at(p, at + METRIC_BUCKETS * sizeof(uint64_t));
 	prometheus_family(&p->out, name, PROMETHEUS_HISTOGRAM, help);
 	prometheus_histogram(&p->out, bounds, buckets, n,
-			     sum_at(p, at + offsetof(struct metric_histogram, sum_ms), true));
+			     sum_at(p, at + offsetof(struct metric_histogram, sum_ms)));
 }
 
 static void put_generations(struct page *p)
@@ -211,7 +210,7 @@ static void put_generations(struct page *p)
 	for (i = 0; i < METRIC_RESULTS; i++) {
 		struct prometheus_label l = { "result", slice_str(results[i]) };
 
-		prometheus_sample(&p->out, &l, 1, SUM_OLLAMA(p, generations[i]));
+		prometheus_sample(&p->out, &l, 1, SUM(p, generations[i]));
 	}
 	put_span(p, METRIC_QUEUE_WAIT, "ollachat_queue_wait_seconds", "Waiting for a turn.");
 	put_span(p, METRIC_FIRST_TOKEN, "ollachat_time_to_first_token_seconds",
@@ -219,11 +218,11 @@ static void put_generations(struct page *p)
 	put_span(p, METRIC_GENERATION, "ollachat_generation_seconds",
 		 "From the turn to the end of the answer.");
 	put_counter(p, "ollachat_output_tokens_total", "Tokens that Ollama said it made.",
-		    SUM_OLLAMA(p, output_tokens));
+		    SUM(p, output_tokens));
 	put_counter(p, "ollachat_input_tokens_total", "Tokens that Ollama said it read.",
-		    SUM_OLLAMA(p, input_tokens));
+		    SUM(p, input_tokens));
 	put_counter(p, "ollachat_heartbeats_total", "Signs of life sent in silent answers.",
-		    SUM_OLLAMA(p, heartbeats));
+		    SUM(p, heartbeats));
 }
 
 static void put_faults(struct page *p)
@@ -244,13 +243,11 @@ static void put_faults(struct page *p)
 	unsigned i;
 
 	prometheus_family(&p->out, "ollachat_upstream_errors_total", PROMETHEUS_COUNTER,
-			  "What the upstream did wrong.");
+			  "What Ollama did wrong.");
 	for (i = 0; i < METRIC_FAULTS; i++) {
 		struct prometheus_label l = { "kind", slice_str(faults[i]) };
 
-		/* where both roles live, the frontend's upstream is the backend: told once */
-		prometheus_sample(&p->out, &l, 1,
-				  sum_at(p, offsetof(struct metrics, faults[i]), p->generates));
+		prometheus_sample(&p->out, &l, 1, SUM(p, faults[i]));
 	}
 }
 
@@ -306,10 +303,10 @@ static void put_page(struct page *p)
 	prometheus_family(&p->out, "ollachat_build_info", PROMETHEUS_GAUGE, "Always 1.");
 	prometheus_sample(&p->out, &version, 1, 1);
 	put_http(p);
-	if (p->generates)
+	if (p->generates) {
 		put_generations(p);
-	if (p->connects)
 		put_faults(p);
+	}
 	put_service(p);
 	put_process(p);
 }
@@ -320,11 +317,9 @@ static void page_init(struct page *p, const struct server *s)
 
 	p->server = s;
 	p->board = s->start->board;
-	p->generates = p->connects = false;
-	for (i = 0; i < p->board->count; i++) {
+	p->generates = false;
+	for (i = 0; i < p->board->count; i++)
 		p->generates |= p->board->of[i].generates;
-		p->connects |= p->board->of[i].connects;
-	}
 }
 
 static void page_reply(struct conn *c)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* log.c: lines to stderr or to the keeper, never blocking. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fmt.h"
@@ -96,41 +98,123 @@ void log_num(struct log_line *l, const char *key, int64_t value)
 	fmt_i64(&l->buf, value);
 }
 
-void log_begin(struct log_line *l, struct log *log, enum log_level level, const char *event)
+static void line_start(struct log_line *l, enum log_level level, const char *event)
 {
 	char when[32];
 	struct buf t;
 
-	l->log = log;
-	l->on = log_is_on(log, level);
-	if (!l->on)
-		return;
 	buf_init(&l->buf, l->mem, sizeof(l->mem));
-	if (log->json)
+	if (l->log->json)
 		buf_put_byte(&l->buf, '{');
 	buf_init(&t, when, sizeof(when));
-	fmt_rfc3339(&t, clock_wall(log->clock));
+	fmt_rfc3339(&t, clock_wall(l->log->clock));
 	log_text(l, "time", buf_view(&t));
 	log_str(l, "level", level_names[level]);
-	log_str(l, "role", log->role);
+	log_str(l, "role", l->log->role);
 	log_str(l, "msg", event);
 }
 
-/* A pipe that polls writable takes up to PIPE_BUF (4096) bytes at once, so asking first keeps us
- * from blocking on a descriptor whose flags are not ours to change. */
-void log_pass(struct log *log, struct slice line)
+static struct slice line_finish(struct log_line *l)
+{
+	if (l->log->json)
+		buf_put_byte(&l->buf, '}');
+	buf_put_byte(&l->buf, '\n');
+	return buf_view(&l->buf);
+}
+
+void log_begin(struct log_line *l, struct log *log, enum log_level level, const char *event)
+{
+	l->log = log;
+	l->on = log_is_on(log, level);
+	if (l->on)
+		line_start(l, level, event);
+}
+
+/* ---- out ---- */
+
+/* A pipe or terminal opened anew has flags of its own, so that not blocking is our affair alone; a
+ * socket can be asked not to block each time. What is neither, or cannot be opened, is polled. */
+void log_to_stderr(struct log *log)
+{
+	struct stat st;
+	int fd = -1;
+
+	log->fd = 2;
+	log->tells = true;
+	if (fstat(2, &st) != 0)
+		return;
+	log->is_socket = S_ISSOCK(st.st_mode);
+	if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
+		fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0)
+		log->fd = fd;
+}
+
+void log_to_socket(struct log *log, int fd)
+{
+	log->fd = fd;
+	log->is_socket = true;
+	log->tells = log->torn = false;
+}
+
+/* How much of it went out. A pipe that polls writable takes up to PIPE_BUF (4096) bytes at once. */
+static size_t put_out(const struct log *log, struct slice s)
 {
 	struct pollfd p = { log->fd, POLLOUT, 0 };
-	bool sent = false;
+	ssize_t n = -1;
 
-	if (log->fd < 0)
-		return;
 	if (log->is_socket)
-		sent = send(log->fd, line.p, line.n, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+		n = send(log->fd, s.p, s.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	else if (poll(&p, 1, 0) == 1 && (p.revents & POLLOUT))
-		sent = write(log->fd, line.p, line.n) >= 0;
-	if (!sent && log->dropped != NULL)
-		__atomic_fetch_add(log->dropped, 1, __ATOMIC_RELAXED);
+		n = write(log->fd, s.p, s.n);
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void count_dropped(const struct log *log, struct slice lines)
+{
+	uint64_t count = 0;
+	size_t i;
+
+	for (i = 0; i < lines.n; i++)
+		count += lines.p[i] == '\n';
+	__atomic_fetch_add(log->dropped, count, __ATOMIC_RELAXED);
+}
+
+/* What did not go out. */
+static struct slice put_lines(struct log *log, struct slice lines)
+{
+	size_t n;
+
+	if (log->torn && put_out(log, SLICE("\n")) == 0)
+		return lines;
+	n = put_out(log, lines);
+	log->torn = n > 0 && n < lines.n && lines.p[n - 1] != '\n';
+	return slice_from(lines, n);
+}
+
+/* That lines were lost, and how many; at any level, for it is about whatever was to be told. */
+static bool tell_dropped(struct log *log)
+{
+	uint64_t all = __atomic_load_n(log->dropped, __ATOMIC_RELAXED);
+	struct log_line l;
+
+	if (all == log->told)
+		return true;
+	l.log = log;
+	l.on = true;
+	line_start(&l, LOG_WARN, "log lines were dropped");
+	log_num(&l, "count", (int64_t)(all - log->told));
+	if (put_lines(log, line_finish(&l)).n > 0)
+		return false;
+	log->told = all;
+	return true;
+}
+
+void log_pass(struct log *log, struct slice lines)
+{
+	if (!log->tells || tell_dropped(log))
+		lines = put_lines(log, lines);
+	count_dropped(log, lines);
 }
 
 void log_flush(struct log *log)
@@ -157,15 +241,15 @@ static void keep(struct log *log, struct slice line)
 
 void log_end(struct log_line *l)
 {
+	struct slice line;
+
 	if (!l->on)
 		return;
-	if (l->log->json)
-		buf_put_byte(&l->buf, '}');
-	buf_put_byte(&l->buf, '\n');
+	line = line_finish(l);
 	if (l->log->batch != NULL)
-		keep(l->log, buf_view(&l->buf));
+		keep(l->log, line);
 	else
-		log_pass(l->log, buf_view(&l->buf));
+		log_pass(l->log, line);
 }
 
 void log_event(struct log *log, enum log_level level, const char *event, const char *key,

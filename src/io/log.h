@@ -13,12 +13,15 @@ enum { LOG_LINE_MAX = 4096 };
 
 struct log {
 	int fd;
-	bool is_socket; /* the keeper reads at the other end */
+	bool is_socket;
 	bool json;
 	enum log_level level;
 	const struct clock *clock;
 	const char *role;
-	volatile uint64_t *dropped; /* may be NULL */
+	volatile uint64_t *dropped; /* lines that nobody took; workers and keeper count together */
+	uint64_t told;              /* so many of them were told in the log itself */
+	bool tells;                 /* it is this one's part to tell (the keeper's) */
+	bool torn;                  /* the last line went out in part: the next one begins anew */
 	struct log_batch
 		*batch; /* lines wait here for the end of the turn; NULL: each leaves at once */
 };
@@ -45,6 +48,11 @@ static inline bool log_is_on(const struct log *l, enum log_level level)
 	return level <= l->level;
 }
 
+/* This log goes to stderr, by a way that does not block, and tells of dropped lines. */
+void log_to_stderr(struct log *);
+/* This one goes through a socket to the one that does. */
+void log_to_socket(struct log *, int fd);
+
 /* `event` and keys are literals of ours; values may be anything: they are escaped. */
 void log_begin(struct log_line *, struct log *, enum log_level, const char *event);
 void log_text(struct log_line *, const char *key, struct slice value);
@@ -54,7 +62,8 @@ void log_end(struct log_line *);
 /* A line with no more than an event and one text value (key may be NULL). */
 void log_event(struct log *, enum log_level, const char *event, const char *key, const char *value);
 void log_flush(struct log *);
-/* Passes finished lines on (the keeper, for its workers). */
+/* Passes finished lines on (the keeper, for its workers), at most LOG_LINE_MAX bytes. When some were
+ * dropped before, their number comes first. */
 void log_pass(struct log *, struct slice line);
 
 #endif

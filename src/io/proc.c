@@ -91,6 +91,7 @@ void proc_ignore_signals(const int *signals, size_t count)
 	for (i = 0; i < count; i++)
 		signal(signals[i], SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a log file at its limit is an error of write() and no more */
 }
 
 uint64_t proc_raise_nofile(uint64_t want)
