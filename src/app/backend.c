@@ -3,6 +3,7 @@
  * Ollama is in backend_api.c. */
 #include "app/backend.h"
 #include "app/access.h"
+#include "app/admin.h"
 #include "app/backend_api.h"
 #include "app/health.h"
 #include "app/metrics_page.h"
@@ -146,11 +147,6 @@ static void not_found(struct conn *c)
 			 "\"chat\":\"/api/chat\",\"models\":\"/api/models\"}}"));
 }
 
-static void forbidden(struct conn *c)
-{
-	conn_error(c, 403, SLICE("this part of Ollama's API is not open to clients here"), 0);
-}
-
 static void v1_not_found(struct conn *c)
 {
 	conn_error(c, 404, SLICE("there is nothing at this path"), 0);
@@ -172,21 +168,22 @@ static const struct route routes[] = {
 	{ R("/api/embed"), HTTP_POST, ROUTE_COLLECT, api_embed },
 	{ R("/api/embeddings"), HTTP_POST, ROUTE_COLLECT, api_embed },
 	{ R("/api/show"), HTTP_POST, ROUTE_COLLECT, api_show },
-	{ R("/api/tags"), HTTP_GET, ROUTE_CROSS, api_pass },
+	{ R("/api/tags"), HTTP_GET, ROUTE_CROSS, api_list },
 	{ R("/api/ps"), HTTP_GET, ROUTE_CROSS, api_pass },
 	{ R("/api/version"), HTTP_GET, ROUTE_CROSS, api_pass },
 	{ R("/v1/chat/completions"), HTTP_POST, ROUTE_COLLECT | ROUTE_OPENAI, api_openai },
 	{ R("/v1/completions"), HTTP_POST, ROUTE_COLLECT | ROUTE_OPENAI, api_openai },
 	{ R("/v1/embeddings"), HTTP_POST, ROUTE_COLLECT | ROUTE_OPENAI, api_openai },
 	{ R("/v1/responses"), HTTP_POST, ROUTE_COLLECT | ROUTE_OPENAI, api_openai },
-	{ R("/v1/models"), HTTP_GET, ROUTE_CROSS | ROUTE_OPENAI, api_pass },
+	{ R("/v1/models"), HTTP_GET, ROUTE_CROSS | ROUTE_OPENAI, api_list },
 	{ R("/v1/models/"), HTTP_GET, ROUTE_CROSS | ROUTE_OPENAI | ROUTE_PREFIX, api_model },
-	{ R("/api/pull"), ANY_METHOD, 0, forbidden },
-	{ R("/api/push"), ANY_METHOD, 0, forbidden },
-	{ R("/api/delete"), ANY_METHOD, 0, forbidden },
-	{ R("/api/create"), ANY_METHOD, 0, forbidden },
-	{ R("/api/copy"), ANY_METHOD, 0, forbidden },
-	{ R("/api/blobs/"), ANY_METHOD, ROUTE_PREFIX, forbidden },
+	{ R("/api/pull"), HTTP_POST, ROUTE_COLLECT | ROUTE_ADMIN, admin_stream },
+	{ R("/api/push"), HTTP_POST, ROUTE_COLLECT | ROUTE_ADMIN, admin_stream },
+	{ R("/api/create"), HTTP_POST, ROUTE_COLLECT | ROUTE_ADMIN, admin_stream },
+	{ R("/api/copy"), HTTP_POST, ROUTE_COLLECT | ROUTE_ADMIN, admin_whole },
+	{ R("/api/delete"), HTTP_DELETE, ROUTE_COLLECT | ROUTE_ADMIN, admin_whole },
+	{ R("/api/blobs/"), HTTP_HEAD | HTTP_POST, ROUTE_PREFIX | ROUTE_STREAM | ROUTE_ADMIN,
+	  admin_blob },
 	{ R("/v1/"), ANY_METHOD, ROUTE_PREFIX | ROUTE_OPENAI, v1_not_found },
 };
 

@@ -257,17 +257,28 @@ static void passage(struct conn *c, struct relay_plan *plan)
 	relay_start(c, plan);
 }
 
-void api_pass(struct conn *c)
+static void pass(struct conn *c, enum relay_mode mode)
 {
 	struct relay_plan plan = { 0 };
 	struct arena a;
 
 	if (!wide_arena(c, &a, c->req->uri.path.n * 4 + 1024))
 		return;
-	plan.mode = RELAY_WHOLE;
+	plan.mode = mode;
 	plan.parts[0] = request_head(c, &a, "GET", encode_path(&a, c->req->uri.path), -1);
 	plan.part_count = 1;
 	passage(c, &plan);
+}
+
+void api_pass(struct conn *c)
+{
+	pass(c, RELAY_WHOLE);
+}
+
+/* GET /api/tags, /v1/models */
+void api_list(struct conn *c)
+{
+	pass(c, c->server->env.config->models.n > 0 ? RELAY_FILTER : RELAY_WHOLE);
 }
 
 /* GET /v1/models/NAME */

@@ -15,6 +15,7 @@ void api_embed(struct conn *);
 void api_show(struct conn *);
 void api_openai(struct conn *); /* POST /v1/... */
 void api_pass(struct conn *);   /* GETs without a body */
+void api_list(struct conn *);   /* the same for lists of models, of which --models may show some */
 void api_model(struct conn *);  /* GET /v1/models/NAME */
 
 #endif

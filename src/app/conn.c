@@ -210,11 +210,19 @@ static void linger_read(struct conn *c)
 
 /* ---- events ---- */
 
+/* Its end, too, is told when it is read on: it may be in order, behind a body that is whole. */
+static bool body_is_paused(const struct conn *c)
+{
+	return c->state == CONN_BODY && c->req->body_paused;
+}
+
 void conn_update_wish(struct conn *c)
 {
-	unsigned wish = c->peer_fin ? 0 : LOOP_PEER;
+	unsigned wish = c->peer_fin || body_is_paused(c) ? 0 : LOOP_PEER;
 
-	if (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_LINGER)
+	if (body_is_paused(c))
+		;
+	else if (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_LINGER)
 		wish |= LOOP_READ;
 	if (conn_backlog(c) > 0)
 		wish |= LOOP_WRITE;
@@ -245,7 +253,8 @@ static void on_ready(void *ctx, unsigned events)
 {
 	struct conn *c = ctx;
 
-	if (events & LOOP_ERROR && c->state != CONN_HEAD && c->state != CONN_BODY) {
+	if (events & LOOP_ERROR &&
+	    ((c->state != CONN_HEAD && c->state != CONN_BODY) || body_is_paused(c))) {
 		conn_close(c);
 		return;
 	}
@@ -263,7 +272,7 @@ static void on_ready(void *ctx, unsigned events)
 			conn_head_read(c);
 		break;
 	case CONN_BODY:
-		if (events & (LOOP_READ | LOOP_HUP | LOOP_ERROR))
+		if (events & (LOOP_READ | LOOP_HUP | LOOP_ERROR) && !c->req->body_paused)
 			conn_body_read(c);
 		break;
 	case CONN_LINGER:

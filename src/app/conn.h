@@ -33,6 +33,12 @@ struct work_ops {
 	void (*on_cut)(void *work); /* the server stops now: last words, if any; may be NULL */
 };
 
+/* Who takes a request's body piece by piece. Neither call may end the request or its work. */
+struct body_sink {
+	void (*on_piece)(void *work, struct slice); /* content; good within the call */
+	void (*on_end)(void *work);                 /* the body is whole */
+};
+
 /* What the access log says of a request beyond the obvious. */
 struct request_log {
 	char model[96];
@@ -55,7 +61,10 @@ struct request {
 	size_t body_n, body_cap;
 	uint64_t body_seen;
 	int64_t body_since;
-	bool body_done;    /* read to its end (or there is none) */
+	bool body_done;               /* read to its end (or there is none) */
+	const struct body_sink *sink; /* NULL: it is collected, or dropped */
+	bool body_paused;             /* the sink wants no more for now */
+	int64_t paused_since;
 	bool body_discard; /* read and dropped: the handler has no use for it */
 	void *head_mem;    /* the input block, once the head was detached from the connection */
 	size_t head_cap;
@@ -148,6 +157,15 @@ size_t conn_backlog(const struct conn *);
 
 /* The handler goes on later; from now on `ops` are called. */
 void conn_work_start(struct conn *, const struct work_ops *, void *work);
+
+/* ROUTE_STREAM, after conn_work_start(): the client's body is read from now on, without the limits of
+ * those that are collected, and goes to the sink. A client that leaves, breaks the
+ * framing or falls silent ends the work (on_gone), and is answered if need be. */
+void conn_body_stream(struct conn *, const struct body_sink *);
+/* The sink has enough: the client waits until conn_body_resume(), which may be called at any time.
+ * What was read already still comes. */
+void conn_body_pause(struct conn *);
+void conn_body_resume(struct conn *);
 
 /* ---- for server.c ---- */
 

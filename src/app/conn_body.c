@@ -36,6 +36,11 @@ static bool body_append(struct conn *c, struct slice piece, unsigned *status)
 	struct request *r = c->req;
 
 	r->body_seen += piece.n;
+	if (r->sink != NULL) {
+		if (piece.n > 0)
+			r->sink->on_piece(c->work, piece);
+		return true;
+	}
 	*status = 413;
 	if (r->body_seen > c->server->env.config->max_body)
 		return false;
@@ -52,7 +57,8 @@ static bool chunk_is_too_much(const struct conn *c)
 {
 	const struct request *r = c->req;
 
-	return http_body_promised(&r->framing) > c->server->env.config->max_body - r->body_seen;
+	return r->sink == NULL &&
+	       http_body_promised(&r->framing) > c->server->env.config->max_body - r->body_seen;
 }
 
 enum parse conn_body_feed(struct conn *c, struct slice in, size_t *used, unsigned *status)
@@ -83,10 +89,23 @@ struct slice conn_body(const struct conn *c)
 	return slice_make(c->req->body, c->req->body_n);
 }
 
+/* Whoever took the body as it came must not wait for the rest. */
+static void sink_drop(struct conn *c)
+{
+	const struct work_ops *ops = c->ops;
+	void *work = c->work;
+
+	if (c->req->sink == NULL || ops == NULL)
+		return;
+	conn_work_end(c);
+	ops->on_gone(work);
+}
+
 static void body_refuse(struct conn *c, unsigned status)
 {
 	struct request *r = c->req;
 
+	sink_drop(c);
 	r->body_done = true;
 	c->keep_alive = false;
 	c->linger = true;
@@ -104,11 +123,17 @@ static void body_done(struct conn *c)
 
 	r->body_done = true;
 	loop_timer_clear(c->server->env.loop, &c->timer);
-	r->route->fn(c);
+	if (r->sink == NULL) {
+		r->route->fn(c);
+		return;
+	}
+	c->state = CONN_WORK;
+	r->sink->on_end(c->work);
 }
 
 void conn_body_too_slow(struct conn *c)
 {
+	sink_drop(c);
 	c->req->body_done = true;
 	c->keep_alive = false;
 	c->linger = true;
@@ -120,6 +145,8 @@ static void body_progress(struct conn *c)
 {
 	int64_t spent = loop_now(c->server->env.loop) - c->req->body_since;
 
+	if (c->req->body_paused)
+		return;
 	if (spent > RATE_AFTER_MS && c->req->body_seen < (uint64_t)spent * RATE_PER_MS)
 		conn_body_too_slow(c);
 	else
@@ -128,17 +155,13 @@ static void body_progress(struct conn *c)
 }
 
 /* The bytes behind the head that came along with it. */
-void conn_body_start(struct conn *c)
+static void body_begin(struct conn *c)
 {
 	struct request *r = c->req;
 	size_t used;
 	unsigned status;
 	enum parse p;
 
-	if (r->head.framing == HTTP_LENGTH && r->head.length > c->server->env.config->max_body) {
-		body_refuse(c, 413);
-		return;
-	}
 	r->body_since = loop_now(c->server->env.loop);
 	c->state = CONN_BODY;
 	if (r->head.expect_continue && buf_len(&c->in) == 0) {
@@ -158,6 +181,51 @@ void conn_body_start(struct conn *c)
 	}
 	conn_in_give(c); /* all of it was used */
 	body_progress(c);
+}
+
+void conn_body_start(struct conn *c)
+{
+	const struct http_head *h = &c->req->head;
+
+	if (h->framing == HTTP_LENGTH && h->length > c->server->env.config->max_body)
+		body_refuse(c, 413);
+	else
+		body_begin(c);
+}
+
+void conn_body_stream(struct conn *c, const struct body_sink *sink)
+{
+	c->req->sink = sink;
+	if (c->req->body_done)
+		sink->on_end(c->work);
+	else
+		body_begin(c);
+	if (c->state != CONN_FREE)
+		conn_update_wish(c);
+}
+
+void conn_body_pause(struct conn *c)
+{
+	if (c->req->body_paused)
+		return;
+	c->req->body_paused = true;
+	c->req->paused_since = loop_now(c->server->env.loop);
+	if (c->state == CONN_BODY) /* the client is not to blame for this silence */
+		loop_timer_clear(c->server->env.loop, &c->timer);
+}
+
+void conn_body_resume(struct conn *c)
+{
+	struct request *r = c->req;
+
+	if (!r->body_paused)
+		return;
+	r->body_paused = false;
+	if (c->state != CONN_BODY)
+		return;
+	r->body_since += loop_now(c->server->env.loop) - r->paused_since;
+	loop_timer_after(c->server->env.loop, &c->timer, c->server->env.config->body_timeout_ms);
+	conn_update_wish(c);
 }
 
 void conn_body_read(struct conn *c)
@@ -193,7 +261,7 @@ void conn_body_read(struct conn *c)
 			body_done(c);
 		else
 			body_progress(c);
-		if (c->state != CONN_BODY || n < SERVER_SCRATCH)
+		if (c->state != CONN_BODY || c->req->body_paused || n < SERVER_SCRATCH)
 			return;
 	}
 }

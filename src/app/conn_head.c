@@ -88,7 +88,8 @@ static unsigned methods_of(const struct route *r)
 static bool needs_length(const struct request *r)
 {
 	return r->head.framing == HTTP_NONE && r->head.method == HTTP_POST &&
-	       (r->route->flags & ROUTE_COLLECT) && !(r->route->flags & ROUTE_FORWARD) &&
+	       (r->route->flags & (ROUTE_COLLECT | ROUTE_STREAM)) &&
+	       !(r->route->flags & ROUTE_FORWARD) &&
 	       http_field_find(&r->head, SLICE("Content-Length")) == NULL;
 }
 
@@ -97,8 +98,9 @@ static bool content_is_encoded(const struct request *r)
 {
 	struct slice coding = http_field_value(&r->head, SLICE("Content-Encoding"));
 
-	return (r->route->flags & (ROUTE_COLLECT | ROUTE_FORWARD)) == ROUTE_COLLECT &&
-	       coding.n > 0 && !slice_eq_nocase(coding, SLICE("identity"));
+	return (r->route->flags & (ROUTE_COLLECT | ROUTE_STREAM)) &&
+	       !(r->route->flags & ROUTE_FORWARD) && coding.n > 0 &&
+	       !slice_eq_nocase(coding, SLICE("identity"));
 }
 
 /* Decides about a whole head: refuse, answer, or read the body first. */
@@ -153,8 +155,8 @@ static void dispatch(struct conn *c)
 			   0);
 		return;
 	}
-	r->body_discard = !(r->route->flags & ROUTE_COLLECT);
-	if (r->body_done || r->body_discard) {
+	r->body_discard = !(r->route->flags & (ROUTE_COLLECT | ROUTE_STREAM));
+	if (r->body_done || !(r->route->flags & ROUTE_COLLECT)) {
 		r->route->fn(c); /* at once: nobody waits for a body that nobody reads */
 		return;
 	}

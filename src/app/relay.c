@@ -239,6 +239,7 @@ static struct relay *relay_make(struct conn *c, const struct relay_plan *plan)
 	r->conn = c;
 	r->cap = cap;
 	r->plan = *plan;
+	r->wait.fresh = plan->admin; /* and so there is no retry */
 	r->length = -1;
 	r->asked_ms = relay_now(r);
 	for (i = 0; i < plan->part_count; i++)

@@ -22,6 +22,7 @@ enum relay_mode {
 	RELAY_WHOLE,  /* collected while small, then passed on */
 	RELAY_ANSWER, /* lines joined to one answer in the origin's form */
 	RELAY_MODELS, /* /api/tags turned into /api/models */
+	RELAY_FILTER, /* a list of models without those that --models leaves out */
 };
 
 /* What the client awaits, by its request: known before the upstream has said a word. */
@@ -43,7 +44,9 @@ struct relay_plan {
 	bool fin_is_gone;       /* a client that half-closes has left */
 	bool head_only;         /* the request is a HEAD: its reply has no body */
 	bool responses;         /* /v1/responses: its own error event */
-	struct slice model;     /* for the log and the origin's reply */
+	bool admin;         /* an admin route: never sent again; its stream ends with a status of
+				 * success, and its good reply may be empty */
+	struct slice model; /* for the log and the origin's reply */
 	struct slice conversation_id;              /* origin's reply: raw JSON; n == 0: "default" */
 	int64_t first_byte_ms, stall_ms, total_ms; /* 0: none */
 	struct slice parts[RELAY_PARTS_MAX];       /* the request, head first */

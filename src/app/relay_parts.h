@@ -57,6 +57,7 @@ enum relay_step relay_whole_feed(struct relay *, struct slice piece);
 enum relay_step relay_whole_end(struct relay *);
 enum relay_step relay_answer_end(struct relay *);
 enum relay_step relay_models_end(struct relay *);
+enum relay_step relay_filter_end(struct relay *);
 
 /* ---- relay_beat.c: heartbeats and progress ---- */
 

@@ -86,7 +86,8 @@ static enum relay_mode choose(const struct relay *r)
 
 	if (r->plan.mode == RELAY_PASS)
 		return RELAY_PASS;
-	if (r->status == 200 && (r->plan.mode == RELAY_ANSWER || r->plan.mode == RELAY_MODELS))
+	if (r->status == 200 && (r->plan.mode == RELAY_ANSWER || r->plan.mode == RELAY_MODELS ||
+				 r->plan.mode == RELAY_FILTER))
 		return r->plan.mode;
 	if (lines && r->status == 200 && type_is(r, SLICE("application/x-ndjson")))
 		return RELAY_LINES;
@@ -191,6 +192,7 @@ enum relay_step relay_reply_piece(struct relay *r, struct slice piece)
 		return relay_units_feed(r, piece);
 	case RELAY_WHOLE:
 	case RELAY_MODELS:
+	case RELAY_FILTER:
 		return relay_whole_feed(r, piece);
 	default:
 		conn_send(r->conn, piece);
@@ -204,6 +206,8 @@ enum relay_step relay_reply_done(struct relay *r)
 		return relay_whole_end(r);
 	if (r->mode == RELAY_MODELS)
 		return r->status == 200 ? relay_models_end(r) : relay_whole_end(r);
+	if (r->mode == RELAY_FILTER)
+		return relay_filter_end(r);
 	if (r->mode == RELAY_PASS)
 		return relay_finish(r);
 	if (relay_units_end(r) == RELAY_ENDED)
@@ -212,7 +216,7 @@ enum relay_step relay_reply_done(struct relay *r)
 		r->done = false; /* what fails from here on is told */
 		return relay_answer_end(r);
 	}
-	if (r->done || r->error_seen || !r->plan.generation) {
+	if (r->done || r->error_seen || !(r->plan.generation || r->plan.admin)) {
 		r->result = r->error_seen ? METRIC_ERROR : METRIC_OK;
 		relay_commit(r, -1);
 		return relay_finish(r);

@@ -63,6 +63,7 @@ void relay_watch_line(struct relay *r, struct slice unit, struct chat_event *ev)
 		in_stream_error(r);
 		break;
 	default:
+		r->done = r->done || (r->plan.admin && ev->success);
 		break;
 	}
 }

@@ -26,15 +26,16 @@ static enum relay_step pass_on(struct relay *r, struct slice piece)
 
 enum relay_step relay_whole_feed(struct relay *r, struct slice piece)
 {
-	size_t max = r->mode == RELAY_MODELS ? MODELS_MAX : WHOLE_MAX;
+	bool list = r->mode == RELAY_MODELS || r->mode == RELAY_FILTER;
 
 	if (r->body_out) {
 		conn_send(r->conn, piece);
 		return RELAY_GO_ON;
 	}
-	if (relay_keep(r, &r->carry, &r->carry_cap, piece, max))
+	if (relay_keep(r, &r->carry, &r->carry_cap, piece,
+		       list ? (size_t)MODELS_MAX : (size_t)WHOLE_MAX))
 		return RELAY_GO_ON;
-	if (r->mode == RELAY_MODELS)
+	if (list)
 		return relay_fail(r, FAULT_NONSENSE, "its list of models is too long");
 	if (r->early && r->status != 200) /* enough of it for an error's words */
 		return RELAY_GO_ON;
@@ -114,7 +115,8 @@ enum relay_step relay_whole_end(struct relay *r)
 	judge(r);
 	if (r->body_out)
 		return relay_finish(r);
-	if (status == 204 || status == 205 || status == 304 || (status == 200 && n == 0))
+	if (status == 204 || status == 205 || status == 304 ||
+	    (status == 200 && n == 0 && !r->plan.admin))
 		return relay_fail(r, FAULT_NONSENSE, "a reply without content");
 	if (is_mute_refusal(r))
 		return relay_fail(r, FAULT_FORBIDDEN, NULL);
@@ -207,4 +209,31 @@ enum relay_step relay_models_end(struct relay *r)
 		return relay_fail(r, FAULT_NONSENSE, "no list of models");
 	}
 	return reply_json(r, out_mem, out_cap, buf_len(&out));
+}
+
+enum relay_step relay_filter_end(struct relay *r)
+{
+	struct slice body = buf_view(&r->carry), type;
+	char arena_mem[8 * OLLAMA_NAME_MAX], type_mem[sizeof(r->type)];
+	size_t cap;
+	void *block = mem_take(&r->server->mem, MAX(body.n, (size_t)1), &cap);
+	struct arena a;
+	struct buf out;
+	struct conn *c;
+	enum parse p;
+
+	if (block == NULL)
+		return relay_fail(r, FAULT_MEMORY, NULL);
+	arena_init(&a, arena_mem, sizeof(arena_mem));
+	buf_init(&out, block, cap);
+	p = ollama_list_filter(body, r->server->env.config->models, &a, &out);
+	if (p != PARSE_DONE) {
+		mem_give(&r->server->mem, block, cap);
+		return relay_fail(r, FAULT_NONSENSE, "no list of models");
+	}
+	slice_copy_to(type_mem, r->type_text);
+	type = slice_make(type_mem, r->type_text.n);
+	c = relay_release(r, r->up_keep);
+	conn_reply_block(c, 200, type, slice_make("", 0), block, cap, buf_len(&out));
+	return RELAY_ENDED;
 }

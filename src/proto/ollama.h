@@ -72,6 +72,7 @@ struct chat_event {
 	struct json_value error; /* CHAT_ERROR: the string */
 	/* Tokens in and out, by Ollama's names or OpenAI's `usage`; 0 when absent. */
 	uint64_t prompt_eval_count, eval_count;
+	bool success; /* CHAT_OTHER: "status":"success", the end of a pull, push or create */
 };
 void ollama_line_read(struct slice line, struct chat_event *);
 
@@ -84,6 +85,9 @@ bool ollama_error_write(struct buf *, struct slice text);
 bool ollama_name_normalise(struct buf *, struct slice name);
 bool ollama_name_eq(struct slice a, struct slice b);
 
+/* Whether a list like "a, b:tag" has the name; an empty list has all. */
+bool ollama_name_allowed(struct slice only, struct slice name);
+
 /* Turns Ollama's /api/tags reply into ours for GET /api/models:
  * {"models":[names],"count":N,"default":name|null,"details":[{name,size,family,parameter_size,
  * quantization_level,capabilities}]}, null for what Ollama does not say. PARSE_MORE: `out` or the
@@ -91,6 +95,11 @@ bool ollama_name_eq(struct slice a, struct slice b);
  * `only` (may be empty) is a comma-separated list of models that clients may see. */
 enum parse ollama_models_write(struct slice tags_reply, struct slice default_model,
 			       struct slice only, struct arena *, struct buf *out);
+/* A reply of /api/tags or /v1/models without the models that are not in `only`, byte for byte but
+ * for what stood between entries. `out` needs no more room than the reply, the arena some KiB.
+ * PARSE_MORE: there was no room; PARSE_BAD: not such a reply. */
+enum parse ollama_list_filter(struct slice reply, struct slice only, struct arena *,
+			      struct buf *out);
 /* Names in a /api/tags or /api/ps reply, as a comma-and-space separated list in `out` (cut at whole
  * names when full); returns their number, -1 when it is no such reply. */
 int ollama_names_list(struct slice reply, struct arena *, struct buf *out);

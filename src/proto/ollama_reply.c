@@ -35,6 +35,8 @@ static void read_member(struct line *l, const struct json_member *m)
 		l->done = v.type == JSON_TRUE;
 	} else if (slice_eq(m->key, SLICE("usage"))) {
 		l->usage = v.type == JSON_OBJECT;
+	} else if (slice_eq(m->key, SLICE("status"))) {
+		l->e->success = json_string_is(v, SLICE("success"));
 	} else if (slice_eq(m->key, SLICE("prompt_eval_count"))) {
 		json_u64(v, &l->e->prompt_eval_count);
 	} else if (slice_eq(m->key, SLICE("eval_count"))) {
@@ -227,8 +229,7 @@ static struct slice trim(struct slice s)
 	return s;
 }
 
-/* Whether a list like "a, b:tag" has the name; an empty list has all. */
-static bool is_allowed(struct slice only, struct slice name)
+bool ollama_name_allowed(struct slice only, struct slice name)
 {
 	bool empty = trim(only).n == 0;
 
@@ -290,7 +291,7 @@ static int put_list(struct buf *b, struct slice reply, struct slice only, struct
 	while (list_next(&l)) {
 		struct json_tree *t;
 
-		if (!is_allowed(only, l.name))
+		if (!ollama_name_allowed(only, l.name))
 			continue;
 		if (n++ > 0 && !buf_put_byte(b, ','))
 			return -1;
@@ -359,4 +360,63 @@ bool ollama_names_has(struct slice reply, struct slice model, struct arena *a)
 			return true;
 		}
 	return false;
+}
+
+/* --- Lists as they are, but shorter -------------------------------------------------------------- */
+
+static struct json_value entry_name(struct json_value entry)
+{
+	static const struct slice keys[] = { SLICE_INIT("name"), SLICE_INIT("model"),
+					     SLICE_INIT("id") };
+	struct json_value v = { JSON_NONE, { NULL, 0 } };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(keys) && v.type != JSON_STRING; i++)
+		v = json_find(entry, keys[i]);
+	return v;
+}
+
+static bool entry_stays(struct json_value entry, struct slice only, struct arena *a)
+{
+	struct json_value v = entry_name(entry);
+	size_t used = a->used;
+	struct slice name;
+
+	if (v.type != JSON_STRING || v.raw.n > 6 * OLLAMA_NAME_MAX)
+		return false;
+	name = json_unescape(a, v);
+	a->used = used;
+	return name.n > 0 && ollama_name_allowed(only, name);
+}
+
+enum parse ollama_list_filter(struct slice reply, struct slice only, struct arena *a,
+			      struct buf *out)
+{
+	struct json_value top, list;
+	struct json_error err;
+	struct json_member m;
+	struct json_walk w;
+	size_t before = buf_len(out), count = 0;
+	const char *end;
+	bool ok;
+
+	if (!json_check(reply, &top, &err))
+		return PARSE_BAD;
+	list = json_find(top, SLICE("models"));
+	if (list.type == JSON_NONE)
+		list = json_find(top, SLICE("data"));
+	if (list.type == JSON_NULL)
+		return buf_put(out, reply) ? PARSE_DONE : PARSE_MORE;
+	if (list.type != JSON_ARRAY)
+		return PARSE_BAD;
+	end = list.raw.p + list.raw.n - 1; /* its bracket */
+	ok = buf_put(out, slice_make(reply.p, (size_t)(list.raw.p - reply.p) + 1));
+	json_walk_init(&w, list);
+	while (ok && json_walk_next(&w, &m))
+		if (entry_stays(m.value, only, a))
+			ok = (count++ == 0 || buf_put_byte(out, ',')) && buf_put(out, m.value.raw);
+	ok = ok && buf_put(out, slice_from(reply, (size_t)(end - reply.p)));
+	if (!ok)
+		out->tail = out->head + before;
+	return ok ? PARSE_DONE : PARSE_MORE;
 }
