@@ -214,7 +214,7 @@ static void put_generations(struct page *p)
 	}
 	put_span(p, METRIC_QUEUE_WAIT, "ollachat_queue_wait_seconds", "Waiting for a turn.");
 	put_span(p, METRIC_FIRST_TOKEN, "ollachat_time_to_first_token_seconds",
-		 "From a request to the first piece of its answer.");
+		 "From the turn to the first piece of the answer.");
 	put_span(p, METRIC_GENERATION, "ollachat_generation_seconds",
 		 "From the turn to the end of the answer.");
 	put_counter(p, "ollachat_output_tokens_total", "Tokens that Ollama said it made.",

@@ -132,6 +132,7 @@ def last_words_of_a_killed_worker_are_read():
         with Client(server.address) as client:
             for n in range(200):
                 client.get(f'/last-words-{n}.js')
+            client.get('/')  # its line may be lost: they leave at the end of a turn
         os.kill(victim, signal.SIGKILL)
         os.kill(server.pid, signal.SIGCONT)
         wait_until(lambda: len(server.logged('path=/last-words-')) == 200, 'all lines')
@@ -309,6 +310,21 @@ def no_secret_is_logged_in_good_and_refused_requests():
         ask_quietly(server, '/api/chat', b'{"prompt":"' + SECRET.encode() * 20000 + b'"}')
         check(len(server.logged('method=POST')) > 50, 'too few requests')
         check_silent(server)
+
+
+@test
+def no_key_is_logged():
+    with TestFolder() as folder, fake.Upstream() as up:
+        (folder / 'keys').write_text(f'{SECRET}-good\n')
+        with backend(up, '--log-level', 'debug', '--api-keys', folder / 'keys') as server:
+            for key in (f'{SECRET}-good', f'{SECRET}-bad', SECRET * 100, f'{SECRET}"\\ x=1'):
+                for name, value in (('Authorization', f'Bearer {key}'), ('authorization', f'Basic {key}'), ('Authorization', key)):
+                    server.get('/api/tags', fields={name: value})
+                    server.post('/api/chat', CHAT.body, fields={name: value})
+            (folder / 'keys').write_text(f'{SECRET} two words\n' * 3)
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: server.logged('keeper.*keys'), 'word of the keys that were read again')
+            check_silent(server)
 
 
 def modes_of(part, parts=4):
