@@ -39,7 +39,8 @@ static void first_token(struct relay *r)
 
 static void in_stream_error(struct relay *r)
 {
-	if (!r->error_seen && r->plan.generation)
+	/* a collected answer fails by relay_fail(), which counts it */
+	if (!r->error_seen && r->plan.generation && r->mode != RELAY_ANSWER)
 		metrics_fault(r->server->env.metrics, METRIC_FAULT_IN_STREAM);
 	r->error_seen = true;
 	r->conn->req->log.intended_status = 502;

@@ -219,6 +219,11 @@ def each_fault_of_ollama_is_counted_as_its_kind_in_events():
 
 
 @test
+def each_fault_of_ollama_is_counted_as_its_kind_in_collected_answers():
+    each_fault_is_of_its_kind(ORIGIN)
+
+
+@test
 def ollama_that_cannot_be_reached_is_of_its_kind():
     for port, kind, options in ((fake.RefusingPort(), 'refused', ()), (fake.DeafPort(), 'connect', ('--connect-timeout', 0.3))):
         with port, backend(port.url, *options, ready=False) as server:

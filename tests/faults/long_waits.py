@@ -25,6 +25,7 @@ def whole_under_way(client, form, clock, up, server):
     number = len(up.exchanges(form.path)) + 1
     form.send(client)
     up.wait_exchange(form.path, number)
+    clock.stop()
     clock.wind(44)
     equal(metric(server, 'ollachat_heartbeats_total'), 0 if number == 1 else number - 1, 'heartbeats before 45 s')
     clock.wind(2)
@@ -105,6 +106,7 @@ def heartbeats_do_not_change_the_wait_of_a_client_of_http_1_0():
         up.on('/api/chat', gated(fake.answer))
         client.request('POST', '/api/chat', CHAT_WHOLE.body, version='HTTP/1.0')
         up.wait_exchange('/api/chat')
+        clock.stop()
         clock.wind(46)
         up.gate().set()
         reply = client.read_reply()
