@@ -94,7 +94,7 @@ struct conn *relay_release(struct relay *r, bool keep_upstream)
 	loader_leave(&r->load);
 	if (r->plan.gate != NULL && c->req->log.queue_ms < 0)
 		c->req->log.queue_ms = relay_now(r) - r->asked_ms;
-	if (r->plan.gate != NULL)
+	if (r->plan.gate != NULL || r->plan.admin)
 		count(r);
 	leave_gate(r);
 	if (r->up != NULL) {
