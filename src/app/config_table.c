@@ -54,7 +54,7 @@ const struct config_option config_options[] = {
 	{
 		.name = "models", .shape = "NAME,...", .group = GROUP_OLLAMA, .kind = KIND_NAMES,
 		.roles = B | D, AT(models),
-		.help = "models that clients may use; if unset, all that are installed",
+		.help = "models that clients may use, and see in lists; if unset, all that are installed",
 	},
 	{
 		.name = "model-alias", .shape = "OLD=NEW", .group = GROUP_OLLAMA, .kind = KIND_ALIASES,

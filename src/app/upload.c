@@ -182,6 +182,14 @@ static bool keep(struct upload *u, struct buf *b, size_t *cap, struct slice s)
 	return buf_put(b, s);
 }
 
+/* Reading goes on all the time: the reply may come before the end of the request. */
+static void wish(struct upload *u)
+{
+	bool more = buf_len(&u->out) > 0 && !u->deaf;
+
+	upstream_wish(u->up, LOOP_READ | LOOP_PEER | (more ? LOOP_WRITE : 0u));
+}
+
 /* Sends what it can; no more is taken from the client until the rest is gone, too. */
 static void put(struct upload *u, const struct slice *parts, size_t count)
 {
@@ -201,14 +209,13 @@ static void put(struct upload *u, const struct slice *parts, size_t count)
 		if (left.n > 0 && !keep(u, &u->out, &u->out_cap, left))
 			loop_later(u->server->env.loop, &u->later);
 	}
-	if (buf_len(&u->out) == 0) {
-		stream_flush(&u->up->stream);
+	stream_flush(&u->up->stream);
+	wish(u);
+	if (buf_len(&u->out) == 0)
 		return;
-	}
 	conn_body_pause(u->conn);
 	if (!timer_is_set(&u->timer))
 		timer_arm(u, u->server->env.config->stall_timeout_ms);
-	upstream_wish(u->up, LOOP_READ | LOOP_PEER | (u->deaf ? 0u : LOOP_WRITE));
 }
 
 static void on_piece(void *work, struct slice piece)
@@ -255,11 +262,10 @@ static void drain(struct upload *u)
 		buf_consume(&u->out, n);
 		timer_arm(u, cf->stall_timeout_ms);
 	}
-	upstream_wish(u->up,
-		      LOOP_READ | LOOP_PEER | (buf_len(&u->out) > 0 && !u->deaf ? LOOP_WRITE : 0u));
+	stream_flush(&u->up->stream);
+	wish(u);
 	if (buf_len(&u->out) > 0)
 		return;
-	stream_flush(&u->up->stream);
 	out_drop(u);
 	if (u->state == UPLOAD_REPLY)
 		timer_arm(u, cf->first_byte_timeout_ms);

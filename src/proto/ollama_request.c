@@ -84,6 +84,9 @@ static const struct known {
 	{ "files", ADMIN, FIELD_OTHER },
 	{ "insecure", ADMIN, FIELD_OTHER },
 	{ "quantize", ADMIN, FIELD_OTHER },
+	{ "adapters", ADMIN, FIELD_OTHER },
+	{ "license", ADMIN, FIELD_OTHER },
+	{ "parameters", ADMIN, FIELD_OTHER },
 };
 
 struct reader {

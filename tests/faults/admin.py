@@ -6,7 +6,7 @@ import json
 from fake import upstream as fake
 from faults.forms import CHAT, check_good, check_refused
 from faults.keys import KEY, bearer, keyed
-from lib.harness import Cases, Client, backend, check, equal, test, wait_until
+from lib.harness import Cases, Client, Server, backend, check, equal, test, wait_until
 
 PULL = [{'status': 'pulling manifest'}, {'status': 'pulling 74701a8c35f6', 'digest': 'sha256:74', 'total': 10, 'completed': 4},
         {'status': 'verifying sha256 digest'}, {'status': 'writing manifest'}, {'status': 'success'}]
@@ -142,6 +142,36 @@ def ends_are_told_for_what_they_are():
 
 
 @test
+def silence_is_broken_by_heartbeats():
+    def verify(x):
+        x.pass_gate('first')
+        x.head()
+        x.chunk(LINES[0])
+        x.pass_gate('second')
+        x.chunk(LINES[-1])
+        x.last_chunk()
+
+    with fake.Upstream() as up, backend(up, '--allow-admin', '--heartbeat', 1) as server, Client(server.address) as client:
+        up.on('/api/pull', verify)
+        client.request('POST', '/api/pull', {'model': 'm'})
+        reply = client.read_head()
+        equal((reply.status, reply.get('Content-Type')), (200, 'application/x-ndjson'), 'head before Ollama answered')
+        for gate, line in (('first', LINES[0]), ('second', LINES[-1])):
+            equal(client.read_chunk(reply), b' ', 'a heartbeat')
+            up.gate(gate).set()
+            wait_until(lambda line=line: client.read_chunk(reply) == line, 'the line')
+        client.read_rest(reply)
+        equal((reply.lines(), reply.ended), ([PULL[0], PULL[-1]], 'chunked'), 'lines')
+        up.on('/api/push', lambda x: x.pass_gate('third') or x.reply_json({'error': 'no such model'}, 404))
+        client.request('POST', '/api/push', {'model': 'm'})
+        reply = client.read_head()
+        equal(client.read_chunk(reply), b' ', 'a heartbeat')
+        up.gate('third').set()
+        client.read_rest(reply)
+        equal((reply.lines(), reply.ended), ([{'error': 'no such model', 'status': 404}], 'chunked'), 'a refusal behind a heartbeat')
+
+
+@test
 def refusals_and_whole_replies_pass():
     with fake.Upstream() as up, backend(up, '--allow-admin') as server:
         cases = Cases()
@@ -243,6 +273,21 @@ def admin_requests_are_never_sent_twice():
                 check_refused(server.ask(method, path, {'model': 'm'}), 502)
                 equal(len(up.requests(path)), 1, 'requests at the upstream')
         cases.judge()
+
+
+@test
+def through_the_frontend():
+    with fake.Upstream() as up, backend(up, '--allow-admin') as server, Server('frontend', '--api-proxy', server.url) as page:
+        script(up, '/api/pull')
+        equal(page.post('/api/pull', {'model': 'm'}).lines(), PULL, 'a pull')
+        for method, path in ROUTES[3:5]:
+            up.on(path, lambda x: x.reply(200, b'', None))
+            reply = page.ask(method, path, {'model': 'm'})
+            equal((reply.status, reply.body), (200, b''), path)
+        up.on(ROUTES[6][1], lambda x: x.reply(404, b'', None))
+        equal(page.ask('HEAD', ROUTES[6][1]).status, 404, 'HEAD')
+        up.on(ROUTES[6][1], lambda x: x.reply(201, b'', None))
+        equal(page.post(ROUTES[6][1], b'abc').status, 201, 'a blob')
 
 
 @test

@@ -786,6 +786,31 @@ static void test_names_list(void)
 	CHECK_U64(a.used, 0);
 }
 
+/* The end of a pull, push or create. */
+static void test_success(void)
+{
+	static const struct {
+		const char *line;
+		bool success;
+	} rows[] = {
+		{ "{\"status\":\"success\"}", true },
+		{ "{\"status\":\"succes\\u0073\",\"total\":1}", true },
+		{ "{\"status\":\"pulling manifest\"}", false },
+		{ "{\"status\":\"success soon\"}", false },
+		{ "{\"status\":true}", false },
+		{ "{\"message\":{\"status\":\"success\"}}", false },
+		{ "{\"x\":\"success\"}", false },
+	};
+	struct chat_event e;
+
+	FOR_ROWS(i, rows)
+	{
+		check_case("%s", rows[i].line);
+		ollama_line_read(check_guard_str(rows[i].line), &e);
+		CHECK(e.success == rows[i].success);
+	}
+}
+
 int main(void)
 {
 	test_refused();
@@ -798,5 +823,6 @@ int main(void)
 	test_names();
 	test_models();
 	test_names_list();
+	test_success();
 	return check_done();
 }
