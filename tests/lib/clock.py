@@ -8,24 +8,31 @@
 
 The program is the one under test, its objects linked once more with tests/clock/clock.c (`make wound`)."""
 
+import ctypes
 import mmap
 import os
-import struct
 import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 256
-WOUND, STOPPED, MONO, WALL, LEAD, COUNT = range(6)  # as struct face in tests/clock/clock.c
-HEAD = struct.Struct('=6q')
-PROCESS = struct.Struct('=2q')
 SETTLES = 20.0  # seconds; generous, for machines are shared
 SECOND = 1_000_000_000
 
 
 class ClockError(AssertionError):
     pass
+
+
+class Process(ctypes.Structure):
+    _fields_ = [('pid', ctypes.c_int64), ('asleep', ctypes.c_int64)]
+
+
+class Face(ctypes.Structure):
+    """As in tests/clock/clock.c. Each of its words is written in one piece, for others read them meanwhile."""
+    _fields_ = [(name, ctypes.c_int64) for name in ('wound', 'stopped', 'mono', 'wall', 'lead', 'processes')]
+    _fields_.append(('process', Process * PROCESSES))
 
 
 def wound_program(program):
@@ -42,59 +49,49 @@ def wound_program(program):
 class Clock:
     def __enter__(self):
         self._file = tempfile.NamedTemporaryFile(prefix='ollachat-clock-')
-        self._file.truncate(HEAD.size + PROCESSES * PROCESS.size)
-        self._face = mmap.mmap(self._file.fileno(), 0)
+        self._file.truncate(ctypes.sizeof(Face))
+        self._map = mmap.mmap(self._file.fileno(), 0)
+        self._face = Face.from_buffer(self._map)
         self.env = {'TEST_CLOCK': self._file.name}
-        self.wound = 0
         return self
 
     def __exit__(self, *_):
         self._file.close()
 
-    def _put(self, place, value):
-        struct.pack_into('=q', self._face, 8 * place, value)
-
-    def _get(self, place):
-        return struct.unpack_from('=q', self._face, 8 * place)[0]
-
     def stop(self):
         """From now on time passes only when it is wound."""
-        ahead = self._get(LEAD) + SECOND // 1000  # so that time never goes back for a process that asks right now
-        self._put(MONO, time.monotonic_ns() + ahead)
-        self._put(WALL, time.time_ns() + ahead)
-        self._put(STOPPED, 1)
+        ahead = self._face.lead + SECOND // 1000  # so that time never goes back for a process that asks right now
+        self._face.mono = time.monotonic_ns() + ahead
+        self._face.wall = time.time_ns() + ahead
+        self._face.stopped = 1
         self.wind(0.001)
 
     def go_on(self):
         """Time passes by itself again (what passed during the stop did not)."""
-        if self._get(STOPPED):
-            self._put(LEAD, self._get(MONO) - time.monotonic_ns())
-            self._put(STOPPED, 0)
+        if self._face.stopped:
+            self._face.lead = self._face.mono - time.monotonic_ns()
+            self._face.stopped = 0
 
     def wind(self, seconds, step=None):
         """Lets time pass at once, in steps (of a second, or a 60th of it all), each of which has all its effects first."""
         left = round(seconds * SECOND)
         step = round((step or max(1, seconds / 60)) * SECOND)
         while left > 0:
-            self.wound += min(step, left)
+            self._face.wound += min(step, left)
             left -= min(step, left)
-            self._put(0, self.wound)
             self.settle()
 
     def settle(self):
         """Waits until every process has done what was to be done by now, and sleeps."""
         end = time.monotonic() + SETTLES
         while True:
-            late = [pid for pid, asleep in self._processes() if asleep != self.wound and _alive(pid)]
-            if not late:
+            busy = [one.pid for one in self._face.process[:self._face.processes]
+                    if one.asleep != self._face.wound and _alive(one.pid)]
+            if not busy:
                 return
             if time.monotonic() > end:
-                raise ClockError(f'process {late} does not come to rest')
+                raise ClockError(f'process {busy} does not come to rest')
             time.sleep(0.001)
-
-    def _processes(self):
-        count = self._get(COUNT)
-        return [PROCESS.unpack_from(self._face, HEAD.size + n * PROCESS.size) for n in range(count)]
 
 
 def _alive(pid):
