@@ -35,6 +35,8 @@ static enum parse take_body(struct ask *a, struct slice in)
 
 		if (r == PARSE_BAD || (piece.n > 0 && !a->ops->on_piece(a->ctx, piece)))
 			return PARSE_BAD;
+		if (!stream_is_open(&a->stream)) /* ask_close() was called */
+			return PARSE_MORE;
 		in = slice_from(in, n);
 		if (r == PARSE_DONE || in.n == 0)
 			return r;

@@ -14,7 +14,7 @@ enum { ASK_REQUEST_MAX = 8192 };
 
 /* From a call of these another question may be asked, or the connection closed. */
 struct ask_ops {
-	/* Content of the reply, in the pieces it came in; false: enough, the rest is not wanted. */
+	/* Content of the reply, in the pieces it came in; false: it is nonsense. */
 	bool (*on_piece)(void *ctx, struct slice);
 	void (*on_done)(void *ctx); /* the reply is whole */
 	void (*on_failed)(void *ctx, enum connect_fault, const char *why);

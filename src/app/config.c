@@ -320,6 +320,20 @@ static bool is_given(struct reader *r, const char *name)
 	return setting_of(r, option_find(slice_str(name)))->from != FROM_DEFAULT;
 }
 
+static enum config_result wrong_whole(struct buf *out, const char *text)
+{
+	buf_put_str(out, text);
+	return wrong_end(out);
+}
+
+/* What only makes sense together. */
+static enum config_result together_check(const struct config *c, struct buf *out)
+{
+	if (c->pull_missing && c->model.n == 0)
+		return wrong_whole(out, "--pull missing needs --model, the name of what to pull");
+	return CONFIG_RUN;
+}
+
 static enum config_result settings_read(struct reader *r, int argc, char **argv, int i)
 {
 	enum config_result result = arguments_read(r, argc, argv, i);
@@ -328,6 +342,8 @@ static enum config_result settings_read(struct reader *r, int argc, char **argv,
 		result = environment_read(r);
 	if (result == CONFIG_RUN)
 		result = defaults_read(r);
+	if (result == CONFIG_RUN)
+		result = together_check(r->config, r->out);
 	if (result != CONFIG_RUN)
 		return result;
 	r->config->ollama_given = is_given(r, "ollama");

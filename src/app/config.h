@@ -39,6 +39,7 @@ struct config {
 	struct slice models;  /* comma-separated; n == 0: all */
 	struct config_alias aliases[CONFIG_LIST_MAX];
 	size_t alias_count;
+	bool pull_missing; /* --pull missing */
 	bool allow_client_keep_alive;
 	unsigned max_active, max_queue;
 	int64_t queue_timeout_ms;

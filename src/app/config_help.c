@@ -124,6 +124,7 @@ void config_put_accepted(struct buf *b, const struct config_option *o)
 		[KIND_SPAN] = "seconds: ",
 		[KIND_QUOTA] = "off, or requests/seconds: 1 to 1000000, a slash, 1 to 86400",
 		[KIND_FORMAT] = "text, json",
+		[KIND_PULL] = "off, missing",
 		[KIND_LEVEL] = "error, warn, info, debug",
 	};
 

@@ -36,6 +36,7 @@ enum config_kind {
 	KIND_RATE,    /* uint64_t, thousandths, min..max */
 	KIND_QUOTA,   /* N/S: unsigned at `at` and at `count_at`, or "off" */
 	KIND_FORMAT,  /* bool: is it json? */
+	KIND_PULL,    /* bool: when the model is missing? */
 	KIND_LEVEL,   /* enum log_level */
 	KIND_HELP,    /* from here on: something to do instead, no value */
 	KIND_VERSION,

@@ -82,6 +82,11 @@ const struct config_option config_options[] = {
 		.help = "longest wait for a turn",
 	},
 	{
+		.name = "pull", .shape = "off|missing", .group = GROUP_OLLAMA, .kind = KIND_PULL,
+		.roles = B | D, AT(pull_missing), .fallback = "off",
+		.help = "missing: ask Ollama to pull the default model (--model) if it is not there",
+	},
+	{
 		.name = "preload", .shape = "on|off", .group = GROUP_OLLAMA, .kind = KIND_SWITCH,
 		.roles = B | D, AT(preload), .fallback = "on",
 		.help = "load the default model into memory at start, and again when Ollama dropped it",

@@ -180,6 +180,16 @@ static const char *format_take(struct config *c, const struct config_option *o, 
 	return NULL;
 }
 
+static const char *pull_take(struct config *c, const struct config_option *o, struct slice s)
+{
+	bool missing = slice_eq(s, SLICE("missing"));
+
+	if (!missing && !slice_eq(s, SLICE("off")))
+		return "is no time to pull at";
+	*(bool *)field(c, o) = missing;
+	return NULL;
+}
+
 static const char *level_take(struct config *c, const struct config_option *o, struct slice s)
 {
 	size_t i;
@@ -346,6 +356,8 @@ const char *config_value_take(struct config *c, const struct config_option *o, s
 		return workers_take(c, o, *s);
 	case KIND_FORMAT:
 		return format_take(c, o, *s);
+	case KIND_PULL:
+		return pull_take(c, o, *s);
 	case KIND_LEVEL:
 		return level_take(c, o, *s);
 	case KIND_HELP:

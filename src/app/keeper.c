@@ -124,6 +124,7 @@ static bool keeper_open(struct keeper *k)
 		return false;
 	k->shared->started_ms = loop_now(k->loop);
 	k->board->started_ms = clock_wall(k->clock);
+	k->shared->boot_offset_ms = clock_boot_offset();
 	keeper_log_init(k);
 	keeper_stop_init(k);
 	keeper_upgrade_init(k);
@@ -148,8 +149,13 @@ void keeper_start_workers(struct keeper *k)
 
 static void on_looked(void *ctx, bool answered)
 {
-	(void)answered;
-	keeper_start_workers(ctx);
+	struct keeper *k = ctx;
+	size_t i;
+
+	keeper_start_workers(k);
+	for (i = 0; i < k->plan->count; i++)
+		if (k->groups[i].pull != NULL && !k->handed_over)
+			pull_on_looked(k->groups[i].pull, answered);
 }
 
 static bool has_probe(const struct keeper_plan *p)
@@ -176,6 +182,12 @@ static bool probe_start(struct keeper *k)
 		if (g->probe == NULL)
 			return false;
 		probe_watch(g->probe, on_looked, k);
+		if (!g->plan->config.pull_missing)
+			continue;
+		g->pull = pull_open(k->loop, g->dial, &g->plan->config, k->shared, &k->log,
+				    g->host_text, g->probe);
+		if (g->pull == NULL)
+			return false;
 	}
 	return true;
 }

@@ -7,6 +7,7 @@
 #include "app/keeper.h"
 #include "app/measure.h"
 #include "app/probe.h"
+#include "app/pull.h"
 #include "app/wire.h"
 #include "io/proc.h"
 
@@ -32,6 +33,7 @@ struct group {
 	struct keeper_group *plan;
 	struct dial *dial;
 	struct probe *probe; /* NULL: its upstream is not watched */
+	struct pull *pull;   /* NULL: not asked for */
 	char host[KEEPER_HOST_MAX];
 	struct slice host_text; /* Host field for the upstream */
 };

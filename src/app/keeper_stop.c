@@ -117,6 +117,11 @@ void keeper_stop_now(struct keeper *k)
 
 void keeper_hand_over(struct keeper *k)
 {
+	size_t i;
+
+	for (i = 0; i < k->plan->count; i++)
+		if (k->groups[i].pull != NULL)
+			pull_stop(k->groups[i].pull);
 	k->handed_over = true;
 	set_deadline(k, loop_now(k->loop) + config_of(k)->drain_timeout_ms, DRAIN_HANDOVER);
 	keeper_tell_workers(k, WIRE_HANDOVER);

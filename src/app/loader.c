@@ -159,6 +159,7 @@ static void load_end(struct load *d, enum load_end end)
 	if (ok) {
 		loader_saw(l, slice_make(d->model, d->model_n));
 		log_load(d, LOG_INFO, "model loaded", true);
+		server_ask_probe(s);
 	} else {
 		log_load(d, LOG_WARN, "a model could not be loaded", true);
 	}

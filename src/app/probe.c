@@ -105,6 +105,12 @@ static void take_tags(struct probe *p, struct slice reply)
 	p->shared->model_count = (uint32_t)count;
 	shared_write_text(p->shared, p->shared->names, buf_view(&names), SHARED_NAMES_MAX);
 	set_default(p, buf_view(&names), count);
+	if (p->config->model.n > 0) {
+		arena_init(&a, p->arena_mem, ARENA);
+		p->shared->model_presence = ollama_names_has(reply, p->config->model, &a)
+						    ? MODEL_INSTALLED
+						    : MODEL_MISSING;
+	}
 }
 
 static void take_ps(struct probe *p, struct slice reply)
@@ -122,6 +128,8 @@ static void take_ps(struct probe *p, struct slice reply)
 	shared_read_text(p->shared, p->shared->default_model, model, sizeof(model));
 	arena_init(&a, p->arena_mem, ARENA);
 	p->shared->model_ready = model[0] == '\0' || ollama_names_has(reply, slice_str(model), &a);
+	if (p->shared->model_loaded_ms == 0 && p->shared->model_ready && buf_len(&loaded) > 0)
+		p->shared->model_loaded_ms = loop_now(p->loop);
 }
 
 /* ---- the conversation ---- */

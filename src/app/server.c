@@ -316,12 +316,17 @@ static bool listen_start(struct server *s)
 	return s->accept_paused || watch_listeners(s);
 }
 
-static void say_ready(struct server *s)
+static void tell_keeper(struct server *s, enum wire_type type)
 {
 	struct wire w = { 0 };
 
-	w.type = WIRE_READY;
+	w.type = type;
 	sock_send_message(s->start->channel, &w, sizeof(w), -1);
+}
+
+void server_ask_probe(struct server *s)
+{
+	tell_keeper(s, WIRE_PROBE);
 }
 
 static bool server_open(struct server *s, struct config *config, const struct worker_start *start)
@@ -379,7 +384,7 @@ int server_run(const struct worker_start *start)
 		if (why != NULL)
 			log_event(start->log, LOG_WARN, "no sandbox", "why", why);
 	}
-	say_ready(&s);
+	tell_keeper(&s, WIRE_READY);
 	loop_run(s.env.loop, &start->shared->turns[start->index]);
 	log_flush(s.env.log);
 	return 0;

@@ -145,6 +145,9 @@ bool server_drain_on_wire(struct server *, const struct wire *);
 void server_listen_stop(struct server *, bool take_rest);
 void server_exit_when_empty(struct server *);
 
+/* Something changed in Ollama: the keeper looks before its time. */
+void server_ask_probe(struct server *);
+
 /* For connections: */
 void server_conn_closed(struct server *, struct conn *);
 void server_idle_add(struct server *, struct conn *);

@@ -12,6 +12,7 @@ enum {
 	SHARED_NAMES_MAX = 8192,
 	SHARED_LOADED_MAX = 2048,
 	SHARED_MODEL_MAX = 512,
+	SHARED_PULL_MAX = 256,
 };
 
 /* Why no connection to the upstream came about. */
@@ -22,6 +23,17 @@ enum drain_phase {
 	DRAIN_HANDOVER, /* a newer process listens; the end of this one is nobody's concern */
 	DRAIN_ANNOUNCE, /* still listening, but the load balancer is told to go elsewhere */
 	DRAIN_FINISH,
+};
+
+enum model_presence { MODEL_UNKNOWN, MODEL_INSTALLED, MODEL_MISSING };
+
+/* What became of --pull missing. */
+enum pull_state {
+	PULL_NONE,   /* nothing to do: not asked for, or the model is there */
+	PULL_WANTED, /* if the model turns out to be missing */
+	PULL_RUNNING,
+	PULL_WAITING, /* it failed, and will be tried again */
+	PULL_DONE,
 };
 
 struct shared {
@@ -38,11 +50,19 @@ struct shared {
 	volatile uint32_t drain;            /* enum drain_phase */
 	volatile int64_t drain_deadline_ms; /* when what still runs is cut; set before `drain` */
 	volatile int64_t loaded_ms;         /* when the poll behind `loaded` was started */
+	volatile int64_t
+		model_loaded_ms; /* the default model (without one: any) was first loaded */
+	volatile int64_t
+		boot_offset_ms; /* to be added: monotonic ms -> ms since the kernel began */
+	volatile uint32_t model_presence;             /* of --model: enum model_presence */
+	volatile uint32_t pull_state;                 /* enum pull_state */
+	volatile uint64_t pull_total, pull_completed; /* bytes of the layer under way, 0: none */
 	volatile uint32_t worker_restarts;
 	volatile uint32_t texts_seq;
 	char default_model[SHARED_MODEL_MAX]; /* --model, or the only one installed; "" otherwise */
 	char names[SHARED_NAMES_MAX];         /* installed models, "a, b, c" */
 	char loaded[SHARED_LOADED_MAX];       /* models in Ollama's memory, "a, b" */
+	char pull_text[SHARED_PULL_MAX];      /* Ollama's status line, or why it failed */
 
 	/* the backend's worker writes */
 	volatile int64_t moved_ms; /* a generation last moved a byte */

@@ -24,4 +24,9 @@ static int64_t wall(const struct clock *c)
 	return read_ms(CLOCK_REALTIME);
 }
 
+int64_t clock_boot_offset(void)
+{
+	return read_ms(CLOCK_BOOTTIME) - read_ms(CLOCK_MONOTONIC);
+}
+
 const struct clock clock_system = { mono, wall };

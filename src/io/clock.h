@@ -13,6 +13,9 @@ struct clock {
 
 extern const struct clock clock_system;
 
+/* What to add to CLOCK_MONOTONIC for the time since the kernel's start, ms (time asleep counts). */
+int64_t clock_boot_offset(void);
+
 static inline int64_t clock_mono(const struct clock *c)
 {
 	return c->mono_ms(c);

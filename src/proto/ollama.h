@@ -106,4 +106,20 @@ int ollama_names_list(struct slice reply, struct arena *, struct buf *out);
 /* Whether such a reply lists the model. */
 bool ollama_names_has(struct slice reply, struct slice model, struct arena *);
 
+/* One line of a /api/pull stream. */
+enum pull_line_type {
+	PULL_LINE_BROKEN /* no such line */,
+	PULL_LINE_PROGRESS,
+	PULL_LINE_SUCCESS,
+	PULL_LINE_ERROR
+};
+struct pull_line {
+	enum pull_line_type type;
+	struct json_value text;    /* the status, or the error: a string */
+	uint64_t total, completed; /* bytes of the layer under way; total 0: not about a layer */
+};
+void ollama_pull_line_read(struct slice line, struct pull_line *);
+/* {"model":name}: the request. False: no room. */
+bool ollama_pull_write(struct buf *, struct slice model);
+
 #endif

@@ -10,7 +10,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib import harness  # noqa: E402
-from cli import access, life, words  # noqa: E402,F401
+from cli import access, life, pull, words  # noqa: E402,F401
 
 if __name__ == '__main__':
     sys.exit(harness.main(__doc__))
