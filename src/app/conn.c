@@ -173,6 +173,9 @@ void conn_request_over(struct conn *c)
 	request_log_write(c, NULL);
 	request_free(c);
 	c->was_high = false;
+	if (c->until_close)
+		sock_reset_on_close(c->stream.fd, false);
+	c->until_close = false;
 	if (!c->keep_alive) {
 		if (c->linger || buf_len(&c->in) > 0)
 			linger_start(c);

@@ -100,12 +100,13 @@ struct conn {
 	bool in_idle_list;
 	bool keep_alive;       /* another request may follow this one */
 	bool chunked, no_body; /* how the reply under way is framed; HEAD: no body at all */
-	bool linger;           /* unread bytes of the client's may be on their way: close gently */
-	bool peer_fin;         /* the client has half-closed, and we know */
-	bool reserve_only;     /* taken from the reserve: probes only */
-	bool broken;           /* reading or writing failed; closed at the end of the turn */
-	bool parsing;          /* inside the loop over pipelined requests */
-	bool was_high;         /* the backlog passed the high mark: tell when it is low */
+	bool until_close;  /* ... it ends with the connection, so a broken one is to be a reset */
+	bool linger;       /* unread bytes of the client's may be on their way: close gently */
+	bool peer_fin;     /* the client has half-closed, and we know */
+	bool reserve_only; /* taken from the reserve: probes only */
+	bool broken;       /* reading or writing failed; closed at the end of the turn */
+	bool parsing;      /* inside the loop over pipelined requests */
+	bool was_high;     /* the backlog passed the high mark: tell when it is low */
 	struct buf in, out;
 	size_t in_cap, out_cap;
 	size_t seen;       /* of `in`, looked at by the head parser */

@@ -139,8 +139,11 @@ static void reply_start(struct conn *c, unsigned status, struct slice type, stru
 	if (server_is_draining(c->server))
 		c->keep_alive = false;
 	c->chunked = length < 0 && c->req->head.minor >= 1 && !c->no_body;
-	if (length < 0 && !c->chunked && !c->no_body)
-		c->keep_alive = false; /* the end of the connection is the end of the body */
+	c->until_close = length < 0 && !c->chunked && !c->no_body;
+	if (c->until_close) {
+		c->keep_alive = false;
+		sock_reset_on_close(c->stream.fd, true);
+	}
 	c->req->status = status;
 	reply_head(c, head, status, type, fields, length);
 }

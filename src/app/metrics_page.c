@@ -269,7 +269,7 @@ static void put_service(struct page *p)
 			  up && sh->model_ready);
 	}
 	put_gauge(p, "ollachat_draining", "Whether this service is stopping.",
-		  sh->drain != DRAIN_NONE);
+		  shared_is_leaving(sh));
 }
 
 static void put_process(struct page *p)

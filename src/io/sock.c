@@ -153,6 +153,13 @@ bool sock_is_stale(int fd)
 	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
 }
 
+void sock_reset_on_close(int fd, bool on)
+{
+	struct linger l = { on, 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
 void sock_close(int fd)
 {
 	if (fd >= 0)

@@ -27,7 +27,9 @@ int sock_connect(const struct sock_addr *, const char **why);
 const char *sock_connect_result(int fd);  /* NULL: connected */
 bool sock_wait_connected(int fd, int ms); /* blocks; only before a loop runs */
 bool sock_is_stale(int fd); /* an idle connection that has seen EOF, an error, or stray bytes */
-void sock_close(int fd);    /* -1 is fine */
+/* From now on its close, also by the death of this process, is a reset; or an end in order again. */
+void sock_reset_on_close(int fd, bool on);
+void sock_close(int fd); /* -1 is fine */
 
 /* A pair of connected SOCK_SEQPACKET sockets: each write is one message, whole. */
 bool sock_pair(int pair[2]);
