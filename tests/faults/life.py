@@ -418,3 +418,11 @@ def port_is_free_when_the_keeper_was_killed():
                 except OSError:
                     return False
         wait_until(free, f'the port is free ({workers})')
+
+
+@test
+def hangup_with_nothing_to_read_is_told_and_changes_nothing():
+    with Server('frontend', '--workers', 1) as server:
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.logged('nothing to read again'), 'a word about it')
+        equal(server.get('/health').status, 200, '/health')
