@@ -25,9 +25,15 @@ static void reload_keys(struct keeper *k, const struct keeper_group *g)
 
 void keeper_reload(struct keeper *k)
 {
+	bool any = false;
 	size_t i;
 
-	for (i = 0; i < k->plan->count; i++)
-		if (k->plan->groups[i].keys != NULL)
-			reload_keys(k, &k->plan->groups[i]);
+	for (i = 0; i < k->plan->count; i++) {
+		if (k->plan->groups[i].keys == NULL)
+			continue;
+		reload_keys(k, &k->plan->groups[i]);
+		any = true;
+	}
+	if (!any)
+		log_event(&k->log, LOG_INFO, "SIGHUP: there is nothing to read again", NULL, NULL);
 }

@@ -25,6 +25,10 @@ def wait_draining(server):
     wait_until(lambda: server.get('/health').status == 503, '/health tells of the drain')
 
 
+def warned(server):
+    return [line for line in server.logged('level=(warn|error)') if 'no sandbox' not in line]  # a sanitizer build has none
+
+
 def refused(server):
     with socket.socket() as sock:
         return sock.connect_ex(server.address) != 0
@@ -120,7 +124,7 @@ def deadline_is_told_with_one_warning():
             for client, reply in streams:
                 check_failed_stream(CHAT, client.read_rest(reply))
             wait_exit(server)
-            warnings = [line for line in server.logged('level=(warn|error)') if 'Ollama does not answer' not in line]
+            warnings = [line for line in warned(server) if 'Ollama does not answer' not in line]
             check(len(warnings) == 1 and 'drain deadline' in warnings[0] and 'connections=5' in warnings[0], lambda: f'{warnings}')
 
 
@@ -272,7 +276,7 @@ def balancer_that_probes_loses_nothing():
         for client, reply in streams:
             check_good(CHAT, client.read_rest(reply))
         wait_exit(server)
-        equal(server.logged('level=(warn|error)'), [], 'warnings')
+        equal(warned(server), [], 'warnings')
 
 
 # --- workers --------------------------------------------------------------------------------------------------------
@@ -287,11 +291,9 @@ def kill_worker(server, number=signal.SIGKILL):
 @test
 def death_is_told_by_the_name_of_its_signal():
     with fake.Upstream() as up, backend(up, may_restart=True) as server:
-        for name in ('SIGSEGV', 'SIGABRT', 'SIGKILL'):
+        for name in ('SIGKILL', 'SIGABRT', 'SIGQUIT'):
             kill_worker(server, getattr(signal, name))
             wait_until(lambda: server.logged(f'level=error .*a worker died and is replaced.* worker=backend signal={name}'), name)
-        for line in server.logged('AddressSanitizer|UndefinedBehaviorSanitizer'):  # it tells of the signals, too
-            server.log.remove(line)
 
 
 @test
@@ -416,3 +418,11 @@ def port_is_free_when_the_keeper_was_killed():
                 except OSError:
                     return False
         wait_until(free, f'the port is free ({workers})')
+
+
+@test
+def hangup_with_nothing_to_read_is_told_and_changes_nothing():
+    with Server('frontend', '--workers', 1) as server:
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.logged('nothing to read again'), 'a word about it')
+        equal(server.get('/health').status, 200, '/health')

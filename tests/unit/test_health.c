@@ -67,5 +67,9 @@ int main(void)
 	s.started_ms = s.first_answer_ms = s.answered_ms = START;
 	health_judge(&s, &cf, START + 1, &h);
 	CHECK(h.state == HEALTH_HEALTHY && h.connected && !h.ready);
+	check_case("a newer process has taken over");
+	s.drain = DRAIN_HANDOVER;
+	health_judge(&s, &cf, START + 1, &h);
+	CHECK(h.state == HEALTH_HEALTHY && h.status == 200);
 	return check_done();
 }

@@ -39,9 +39,9 @@ int main(void)
 
 		check_case("%s", rows[i].line);
 		ollama_pull_line_read(slice_str(rows[i].line), &e);
-		CHECK_INT(e.type, rows[i].type);
-		CHECK_INT(e.total, rows[i].total);
-		CHECK_INT(e.completed, rows[i].completed);
+		CHECK(e.type == rows[i].type);
+		CHECK_U64(e.total, rows[i].total);
+		CHECK_U64(e.completed, rows[i].completed);
 		if (rows[i].text != NULL)
 			CHECK(json_string_is(e.text, slice_str(rows[i].text)));
 	}
@@ -51,5 +51,5 @@ int main(void)
 	CHECK(slice_eq(buf_view(&b), SLICE("{\"model\":\"a\\\"b\"}")));
 	buf_init(&b, mem, 9);
 	CHECK(!ollama_pull_write(&b, SLICE("ab")));
-	return check_end();
+	return check_done();
 }
