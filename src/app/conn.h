@@ -74,8 +74,8 @@ struct request {
 	size_t reply_cap;
 	int64_t started;
 	struct ip_addr client;
-	uint8_t party
-		[16]; /* whose share it takes: the valid key's, else the address's (of IPv6 the /64) */
+	/* Whose share it takes: by the key where one is valid, else by the address, of IPv6 the /64. */
+	uint8_t party[16];
 	enum conn_key key;
 	struct slice id;          /* X-Request-Id, in the arena */
 	struct slice cors_origin; /* to be allowed in the reply; n == 0: none */

@@ -3,11 +3,12 @@
 
 import os
 import socket
+import subprocess
 
 from cli.command import refused
 from cli.life import NOBODY, Started
 from cli.words import config_of
-from lib.harness import Cases, TestFolder, check, equal, test
+from lib.harness import DEADLINE, Cases, TestFolder, binary, check, clean_environment, equal, test
 
 START = ('--listen', '127.0.0.1:0', '--ollama', NOBODY)
 
@@ -99,3 +100,16 @@ def admin_needs_keys_unless_on_loopback():
     for role in ('backend', 'demo'):
         with Started(role, '--allow-admin') as one:
             one.answers()
+
+
+@test
+def an_inherited_listener_is_judged_by_its_true_address():
+    """--listen says loopback, but the socket that systemd hands over is open to all."""
+    with socket.socket() as ours:
+        ours.bind(('0.0.0.0', 0))
+        ours.listen()
+        shell = 'exec 3<&%d; LISTEN_PID=$$; LISTEN_FDS=1; export LISTEN_PID LISTEN_FDS; exec "$@"' % ours.fileno()
+        command = ['sh', '-c', shell, 'sh', binary(), 'backend', *START, '--allow-admin']
+        done = subprocess.run(command, capture_output=True, timeout=DEADLINE, pass_fds=[ours.fileno()], env=clean_environment(), check=False)
+        equal((done.returncode, done.stdout), (1, b''), f'exit code ({done.stderr!r})')
+        check(b'--allow-admin' in done.stderr and b'loopback' in done.stderr, f'{done.stderr!r}')

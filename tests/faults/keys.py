@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from fake import upstream as fake
 from faults.forms import CHAT, FORMS, V1_WHOLE, check_good, check_refused
+from faults.upgrade import Upgraded, healthy, upgrade_fails
 from lib.harness import Cases, Client, Server, TestFolder, backend, check, equal, test, wait_until
 
 KEY, OTHER = 'sk-MARKER-one/+=~', 'MARKER-two'
@@ -266,3 +267,23 @@ def demo_asks_for_keys_too():
             equal(server.get('/').status, 200, 'the page')
             equal(server.get('/api/models').status, 401, 'without a key')
             wait_until(lambda: server.get('/api/models', fields=bearer(KEY)).status == 200, 'with a key')
+
+
+@test
+def an_upgrade_reads_the_keys_and_fails_on_a_bad_file():
+    with fake.Upstream() as up, TestFolder() as folder:
+        path = folder / 'keys'
+        path.write_text(KEY)
+        with Upgraded('backend', '--ollama', up.url, '--api-keys', path) as server:
+            def status(key):
+                return server.get('/api/version', fields=bearer(key)).status
+
+            healthy(server)
+            path.write_text('MARKER one\n')
+            upgrade_fails(server, 'its own words say why')
+            wait_until(lambda: server.logged('cannot read --api-keys .*line 1'), 'its own words')
+            equal((status(KEY), status('MARKER')), (200, 401), 'after an upgrade that failed')
+            path.write_text(OTHER)
+            server.wait_end(server.upgrade())
+            wait_until(lambda: (status(KEY), status(OTHER)) == (401, 200), 'the keys of the new process')
+            check(not server.logged('MARKER'), 'a key in the log')
