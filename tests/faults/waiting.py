@@ -149,7 +149,7 @@ def retry_after_grows_with_what_answers_take():
             running = ask(server, f'run {seconds}')
             up.wait_exchange('/api/chat', seen + 1)
             waits = set()
-            for _ in range(20):
+            for _ in range(42):  # more than the steps of the jitter
                 reply = server.post('/api/chat', CHAT.body)
                 check_refused(reply, 503)
                 waits.add(int(reply.get('Retry-After')))
