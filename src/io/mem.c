@@ -39,6 +39,13 @@ void mem_unmap(void *pages, size_t n)
 		munmap(pages, n);
 }
 
+void mem_wipe(void *p, size_t n)
+{
+	memset(p, 0, n);
+	/* the compiler may not know that it is for nothing */
+	__asm__ volatile("" : : "r"(p) : "memory");
+}
+
 static unsigned class_of(size_t n)
 {
 	unsigned c = 0;

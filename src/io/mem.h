@@ -18,6 +18,8 @@ void mem_init(struct mem *);
 /* A block of at least n bytes; its true size in *got. Not cleared. NULL: the kernel has none. */
 void *mem_take(struct mem *, size_t n, size_t *got);
 void mem_give(struct mem *, void *block, size_t got); /* block may be NULL */
+/* Clears what nobody shall find later (keys). */
+void mem_wipe(void *, size_t n);
 /* Cleared pages that last as long as the process; only touched ones cost memory. NULL: none. */
 void *mem_pages(size_t n);
 void mem_unmap(void *pages, size_t n); /* gives such pages back to the kernel all the same */

@@ -131,6 +131,14 @@ const char *proc_env(const char *name)
 	return getenv(name);
 }
 
+struct slice proc_host_name(char *mem, size_t cap)
+{
+	if (cap == 0 || gethostname(mem, cap - 1) != 0)
+		return slice_make("", 0);
+	mem[cap - 1] = '\0';
+	return slice_str(mem);
+}
+
 static bool write_all(int fd, struct slice s)
 {
 	while (s.n > 0) {

@@ -25,8 +25,9 @@ void proc_ignore_signals(const int *signals, size_t count);
 uint64_t proc_raise_nofile(uint64_t want);
 void proc_die_with_parent(int parent); /* a worker must not outlive its keeper */
 bool proc_random(void *dst, size_t n);
-const char *proc_env(const char *name); /* NULL: not set */
-bool proc_write_stdout(struct slice);   /* whole, or false */
+const char *proc_env(const char *name);             /* NULL: not set */
+struct slice proc_host_name(char *mem, size_t cap); /* this machine's; n == 0: it has none */
+bool proc_write_stdout(struct slice);               /* whole, or false */
 bool proc_write_stderr(struct slice);
 /* Closes every descriptor from 3 on but these (ascending order not needed; -1 entries are fine). */
 void proc_close_others(const int *keep, size_t count);

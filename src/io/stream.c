@@ -95,14 +95,28 @@ static bool sock_ready(const struct stream *s)
 	return false;
 }
 
-static const struct stream_kind stream_sock = {
-	sock_read, sock_write, sock_flush, sock_finish, sock_close, sock_await, sock_ready,
+static size_t sock_pending(const struct stream *s)
+{
+	(void)s;
+	return 0;
+}
+
+static const char *sock_why(const struct stream *s)
+{
+	(void)s;
+	return NULL;
+}
+
+const struct stream_kind stream_sock = {
+	sock_read,  sock_write, sock_flush,   sock_finish, sock_close,
+	sock_await, sock_ready, sock_pending, sock_why,
 };
 
 void stream_init_sock(struct stream *s, int fd)
 {
 	s->kind = &stream_sock;
 	s->fd = fd;
+	s->cut = false;
 	s->state = NULL;
 }
 
@@ -121,5 +135,6 @@ void stream_reset(struct stream *s)
 	if (s->fd < 0)
 		return;
 	setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	s->cut = true;
 	stream_close(s);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* stream.h: a two-way flow of bytes with a peer. app/ sees only this, whatever is below: a plain
- * socket, later TLS, in tests a script. Nothing here blocks. */
+ * socket, TLS (stream_tls.h), in tests a script. Nothing here blocks. */
 #ifndef IO_STREAM_H
 #define IO_STREAM_H
 
@@ -18,21 +18,28 @@ struct stream_kind {
 	enum io (*read)(struct stream *, void *dst, size_t cap, size_t *n); /* OK: *n > 0 */
 	/* Sends a prefix of the parts joined together; OK: *n > 0 bytes of them went. */
 	enum io (*write)(struct stream *, const struct slice *parts, size_t count, size_t *n);
-	enum io (*flush)(struct stream *);  /* TLS: close the record and push it; socket: nothing */
+	/* What was written leaves now. OK: all of it is the kernel's; AGAIN: pending() has the rest.
+	 * TLS: also brings the handshake on its way, OK when it is over. */
+	enum io (*flush)(struct stream *);
 	enum io (*finish)(struct stream *); /* close_notify / SHUT_WR: we will send no more */
 	void (*close)(struct stream *);
 	unsigned (*await)(const struct stream *,
 			  unsigned wish); /* LOOP_ bits to wait for, given the caller's wish */
 	bool (*ready)(
 		const struct stream *); /* can read now although the descriptor may be silent */
+	size_t (*pending)(
+		const struct stream *); /* bytes taken by write() that wait for the kernel */
+	const char *(*why)(const struct stream *); /* what went wrong, in words; NULL: unknown */
 };
 
 struct stream {
 	const struct stream_kind *kind;
-	int fd; /* -1 when closed */
+	int fd;   /* -1 when closed */
+	bool cut; /* closed as a break: the peer must not take it for an end */
 	void *state;
 };
 
+extern const struct stream_kind stream_sock;
 void stream_init_sock(struct stream *, int fd); /* takes the descriptor */
 
 static inline bool stream_is_open(const struct stream *s)
@@ -69,6 +76,16 @@ static inline unsigned stream_await(const struct stream *s, unsigned wish)
 static inline bool stream_ready(const struct stream *s)
 {
 	return s->kind->ready(s);
+}
+
+static inline size_t stream_pending(const struct stream *s)
+{
+	return s->kind->pending(s);
+}
+
+static inline const char *stream_why(const struct stream *s)
+{
+	return s->kind->why(s);
 }
 
 void stream_close(struct stream *); /* also when it is closed already */
