@@ -206,7 +206,7 @@ static struct slice scheme_of(const struct conn *c)
 
 	if (v.n > 0 && cidr_has(cf->trusted, cf->trusted_count, &peer))
 		return v;
-	return SLICE("http");
+	return cf->tls != TLS_OFF ? SLICE("https") : SLICE("http");
 }
 
 static bool origin_is_same(const struct conn *c, struct slice origin)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ask.c: the conversation of ask.h. */
 #include "app/ask.h"
+#include "app/tls.h"
 
 static void failed(struct ask *a, enum connect_fault fault, const char *why)
 {
@@ -15,7 +16,9 @@ static bool send_request(struct ask *a)
 
 	a->raw_n = 0;
 	a->in_body = false;
-	return stream_write(&a->stream, &part, 1, &n) == IO_OK && n == part.n;
+	/* a connection that is new, or whose last request was answered, takes all of it */
+	return stream_write(&a->stream, &part, 1, &n) == IO_OK && n == part.n &&
+	       stream_flush(&a->stream) == IO_OK;
 }
 
 static void reply_done(struct ask *a)
@@ -61,14 +64,12 @@ static enum parse take_bytes(struct ask *a)
 	return take_body(a, view);
 }
 
-static void on_ready(void *ctx, unsigned events)
+static void read_reply(struct ask *a)
 {
-	struct ask *a = ctx;
 	size_t n;
 	enum io how = stream_read(&a->stream, a->raw + a->raw_n, sizeof(a->raw) - a->raw_n, &n);
 	enum parse r;
 
-	(void)events;
 	if (how == IO_AGAIN)
 		return;
 	if (how == IO_EOF && a->in_body && a->body.framing == HTTP_CLOSE) {
@@ -87,6 +88,37 @@ static void on_ready(void *ctx, unsigned events)
 		failed(a, CONNECT_OTHER, "it answered nonsense");
 }
 
+/* Until the stream is fit for use; a plain one is at once. */
+static void shake(struct ask *a)
+{
+	enum io r = stream_flush(&a->stream);
+	const char *why = stream_why(&a->stream);
+
+	if (r == IO_AGAIN)
+		return;
+	a->shaking = false;
+	if (r != IO_OK)
+		failed(a, CONNECT_OTHER, why != NULL ? why : "the TLS handshake broke off");
+	else if (!send_request(a))
+		failed(a, CONNECT_OTHER, "no question could be sent");
+}
+
+static void on_ready(void *ctx, unsigned events)
+{
+	struct ask *a = ctx;
+
+	(void)events;
+	if (a->shaking)
+		shake(a);
+	else
+		read_reply(a);
+	if (!stream_is_open(&a->stream))
+		return;
+	loop_wish(a->loop, a->handle, stream_await(&a->stream, LOOP_READ));
+	if (stream_ready(&a->stream))
+		loop_later(a->loop, &a->later);
+}
+
 static void on_connected(void *ctx, int fd, enum connect_fault fault, const char *why)
 {
 	struct ask *a = ctx;
@@ -97,10 +129,16 @@ static void on_connected(void *ctx, int fd, enum connect_fault fault, const char
 	}
 	if (a->ops->on_connected != NULL)
 		a->ops->on_connected(a->ctx);
-	stream_init_sock(&a->stream, fd);
+	if (!tls_stream_open(dial_tls(a->dial), &a->stream, fd)) {
+		failed(a, CONNECT_OTHER, "out of memory");
+		return;
+	}
 	a->handle = loop_add(a->loop, fd, LOOP_READ, on_ready, a);
-	if (a->handle.gen == 0 || !send_request(a))
-		failed(a, CONNECT_OTHER, "no question could be sent");
+	a->shaking = true;
+	if (a->handle.gen == 0)
+		failed(a, CONNECT_OTHER, "out of descriptors");
+	else
+		on_ready(a, LOOP_READ);
 }
 
 static void write_request(struct ask *a, struct slice path, struct slice json)
@@ -134,6 +172,7 @@ void ask_start(struct ask *a, struct slice path, struct slice json)
 void ask_close(struct ask *a)
 {
 	dial_forget(a->dial, a);
+	loop_later_cancel(&a->later);
 	loop_remove(a->loop, &a->handle);
 	stream_close(&a->stream);
 }
@@ -147,4 +186,6 @@ void ask_init(struct ask *a, struct loop *loop, struct dial *dial, struct slice 
 	a->ops = ops;
 	a->ctx = ctx;
 	a->stream.fd = -1;
+	a->later.fn = on_ready;
+	a->later.ctx = a;
 }

@@ -32,6 +32,8 @@ struct ask {
 	struct http_head head; /* of the reply; head.status is good from the first piece on */
 	struct http_body body;
 	bool in_body, keep_alive;
+	bool shaking;            /* the TLS handshake is under way, the request waits */
+	struct loop_later later; /* bytes that no event will tell of */
 	size_t request_n, raw_n;
 	char request[ASK_REQUEST_MAX];
 	char raw[HTTP_RESPONSE_HEAD_MAX * 2]; /* head, or body bytes as they come */

@@ -326,11 +326,20 @@ static enum config_result wrong_whole(struct buf *out, const char *text)
 	return wrong_end(out);
 }
 
-/* What only makes sense together. */
+/* What only makes sense together. A certificate that nobody would be shown is refused: who gave it
+ * believes that HTTPS is spoken. */
 static enum config_result together_check(const struct config *c, struct buf *out)
 {
 	if (c->pull_missing && c->model.n == 0)
 		return wrong_whole(out, "--pull missing needs --model, the name of what to pull");
+	if (c->tls == TLS_FILES && (c->tls_cert == NULL || c->tls_key == NULL))
+		return wrong_whole(out, "--tls files needs both --tls-cert and --tls-key");
+	if (c->tls != TLS_FILES && (c->tls_cert != NULL || c->tls_key != NULL))
+		return wrong_whole(out, "--tls-cert and --tls-key are for --tls files, which is "
+					"not given");
+	if (c->ollama.https && c->ollama_ca == NULL)
+		return wrong_whole(out, "--ollama is an https URL: that needs --ollama-ca, the "
+					"certificates its own must be signed by");
 	return CONFIG_RUN;
 }
 

@@ -13,6 +13,9 @@
 
 enum role { ROLE_BACKEND, ROLE_FRONTEND, ROLE_DEMO, ROLE_SIM, ROLE_VERSION, ROLE_HELP };
 
+/* What the listener speaks. */
+enum tls_mode { TLS_OFF, TLS_SELF_SIGNED, TLS_FILES };
+
 enum {
 	CONFIG_LIST_MAX = 32,
 	CONFIG_OUT_MAX = 32 * 1024, /* room for `out`; with less, its text is cut */
@@ -28,15 +31,18 @@ struct config {
 	struct slice
 		listen_text; /* "127.0.0.1:3000", "[::]:8000", also when only a port was given */
 	char listen_mem[64];
+	enum tls_mode tls;
+	const char *tls_cert, *tls_key; /* TLS_FILES: both; else NULL */
 
 	/* towards Ollama (backend, demo) */
 	struct slice ollama_text; /* "http://127.0.0.1:11434", or "sim" (demo only) */
 	struct url ollama;
-	bool ollama_given;    /* by option or environment (demo looks around otherwise) */
-	bool ollama_sim;      /* demo: --ollama sim; `ollama` is then empty */
-	char ollama_mem[320]; /* a URL made of OLLAMA_HOST and OLLAMA_PORT */
-	struct slice model;   /* n == 0: unset */
-	struct slice models;  /* comma-separated; n == 0: all */
+	bool ollama_given;     /* by option or environment (demo looks around otherwise) */
+	bool ollama_sim;       /* demo: --ollama sim; `ollama` is then empty */
+	char ollama_mem[320];  /* a URL made of OLLAMA_HOST and OLLAMA_PORT */
+	const char *ollama_ca; /* NULL only where `ollama` is no https URL */
+	struct slice model;    /* n == 0: unset */
+	struct slice models;   /* comma-separated; n == 0: all */
 	struct config_alias aliases[CONFIG_LIST_MAX];
 	size_t alias_count;
 	bool pull_missing; /* --pull missing */

@@ -107,7 +107,7 @@ void config_put_accepted(struct buf *b, const struct config_option *o)
 	static const char *const words[KIND_PRINT + 1] = {
 		[KIND_LISTEN] =
 			"IP:PORT, [IPv6]:PORT, localhost:PORT, :PORT, PORT; ports are 0 to 65535",
-		[KIND_OLLAMA] = "http://HOST[:PORT]",
+		[KIND_OLLAMA] = "http://HOST[:PORT] or https://HOST[:PORT]",
 		[KIND_PROXY] = "http://HOST[:PORT]",
 		[KIND_ORIGIN] = "http://HOST[:PORT] or https://HOST[:PORT], without a path",
 		[KIND_ORIGINS] = "http://HOST[:PORT] or https://HOST[:PORT], without a path, or *",
@@ -126,6 +126,7 @@ void config_put_accepted(struct buf *b, const struct config_option *o)
 		[KIND_FORMAT] = "text, json",
 		[KIND_PULL] = "off, missing",
 		[KIND_LEVEL] = "error, warn, info, debug",
+		[KIND_TLS] = "off, self-signed, files",
 	};
 
 	buf_put_str(b, words[o->kind] != NULL ? words[o->kind] : "");

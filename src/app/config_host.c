@@ -4,7 +4,7 @@
 #include "base/fmt.h"
 
 static const char NO_URL[] = "is no URL of a server";
-static const char NO_HTTPS[] = "cannot be used: https is not supported by this version";
+static const char NO_HTTPS[] = "cannot be used: https is not supported here";
 
 /* ---- who may ask ---- */
 
@@ -159,8 +159,6 @@ static const char *url_take(struct slice s, struct slice *text, struct url *u)
 
 	if (url_parse(s, &url) != NULL)
 		return NO_URL;
-	if (url.https)
-		return NO_HTTPS;
 	if (url.path.n > 0)
 		return "has a path, which is not supported";
 	*text = s;
@@ -184,8 +182,12 @@ const char *config_ollama_take(struct config *c, struct slice s)
 
 const char *config_proxy_take(struct config *c, struct slice s)
 {
-	if (s.n > 0)
-		return url_take(s, &c->api_proxy_text, &c->api_proxy);
+	const char *wrong;
+
+	if (s.n > 0) {
+		wrong = url_take(s, &c->api_proxy_text, &c->api_proxy);
+		return wrong == NULL && c->api_proxy.https ? NO_HTTPS : wrong;
+	}
 	memset(&c->api_proxy, 0, sizeof(c->api_proxy));
 	c->api_proxy_text = s;
 	return NULL;
@@ -194,19 +196,21 @@ const char *config_proxy_take(struct config *c, struct slice s)
 /* ---- OLLAMA_HOST and OLLAMA_PORT ---- */
 
 struct host_text {
-	bool scheme;
+	bool scheme, https;
 	struct slice host, port;
 };
 
 /* Ollama reads "host", "host:port", ":port", "[v6]:port", "v6" and all of these with http://; quotes
- * and blanks around them do not count. With a scheme the port is the scheme's. */
+ * and blanks around them do not count, and the same with https://. With a scheme the port is the
+ * scheme's. */
 static bool host_text_parse(struct slice s, struct host_text *t)
 {
-	static const struct slice http = SLICE_INIT("http://");
+	static const struct slice http = SLICE_INIT("http://"), https = SLICE_INIT("https://");
 
-	t->scheme = s.n >= http.n && slice_eq_nocase(slice_make(s.p, http.n), http);
+	t->https = s.n >= https.n && slice_eq_nocase(slice_make(s.p, https.n), https);
+	t->scheme = t->https || (s.n >= http.n && slice_eq_nocase(slice_make(s.p, http.n), http));
 	if (t->scheme)
-		s = slice_from(s, http.n);
+		s = slice_from(s, t->https ? https.n : http.n);
 	if (s.n > 0 && s.p[s.n - 1] == '/')
 		s.n--;
 	t->host = s;
@@ -239,8 +243,8 @@ static bool host_text_write(struct buf *b, const struct host_text *t)
 {
 	bool v6 = memchr(t->host.p, ':', t->host.n) != NULL;
 
-	return buf_put_str(b, v6 ? "http://[" : "http://") && buf_put(b, t->host) &&
-	       buf_put_str(b, v6 ? "]:" : ":") && buf_put(b, t->port);
+	return buf_put_str(b, t->https ? "https://" : "http://") && buf_put_str(b, v6 ? "[" : "") &&
+	       buf_put(b, t->host) && buf_put_str(b, v6 ? "]:" : ":") && buf_put(b, t->port);
 }
 
 static struct slice unquote(const char *s)
@@ -256,19 +260,16 @@ static struct slice unquote(const char *s)
 
 static const char *host_text_take(struct config *c, struct slice host, struct slice port)
 {
-	static const struct slice https = SLICE_INIT("https://");
 	struct host_text t;
 	struct buf b;
 
-	if (host.n >= https.n && slice_eq_nocase(slice_make(host.p, https.n), https))
-		return NO_HTTPS;
 	if (!host_text_parse(host, &t))
 		return "is no address of a server";
 	t.host = host_reachable(t.host);
 	if (t.port.n == 0 && port.n > 0)
 		t.port = port;
 	else if (t.port.n == 0)
-		t.port = t.scheme ? SLICE("80") : SLICE("11434");
+		t.port = t.https ? SLICE("443") : t.scheme ? SLICE("80") : SLICE("11434");
 	buf_init(&b, c->ollama_mem, sizeof(c->ollama_mem));
 	if (!host_text_write(&b, &t))
 		return "is too long";

@@ -38,6 +38,7 @@ enum config_kind {
 	KIND_FORMAT,  /* bool: is it json? */
 	KIND_PULL,    /* bool: when the model is missing? */
 	KIND_LEVEL,   /* enum log_level */
+	KIND_TLS,     /* enum tls_mode */
 	KIND_HELP,    /* from here on: something to do instead, no value */
 	KIND_VERSION,
 	KIND_PRINT,

@@ -38,12 +38,33 @@ const struct config_option config_options[] = {
 		},
 		.help = "where to listen; also [::]:8000, :8000 or 8000; port 0: any free one",
 	},
+	{
+		.name = "tls", .shape = "off|self-signed|files", .group = GROUP_LISTEN, .kind = KIND_TLS,
+		.roles = B | F | D, AT(tls), .fallback = "off",
+		.help = "HTTPS on the listener; self-signed: with a key and certificate made at start; files: "
+			"with those of --tls-cert and --tls-key, read again on SIGHUP",
+	},
+	{
+		.name = "tls-cert", .shape = "FILE", .group = GROUP_LISTEN, .kind = KIND_FILE,
+		.roles = B | F | D, AT(tls_cert),
+		.help = "PEM certificate chain, our own certificate first",
+	},
+	{
+		.name = "tls-key", .shape = "FILE", .group = GROUP_LISTEN, .kind = KIND_FILE,
+		.roles = B | F | D, AT(tls_key),
+		.help = "its PEM private key: RSA, EC P-256 or P-384, not encrypted",
+	},
 
 	{
 		.name = "ollama", .shape = "URL", .group = GROUP_OLLAMA, .kind = KIND_OLLAMA,
 		.roles = B | D, .fallback = "http://127.0.0.1:11434",
 		.help = "where Ollama is; if unset, OLLAMA_HOST and OLLAMA_PORT count; demo: sim is the "
 			"stand-in, which also answers when no Ollama is named and none is found",
+	},
+	{
+		.name = "ollama-ca", .shape = "FILE", .group = GROUP_OLLAMA, .kind = KIND_FILE,
+		.roles = B | D, AT(ollama_ca),
+		.help = "PEM certificates that an https Ollama's must be signed by; needed for https",
 	},
 	{
 		.name = "model", .shape = "NAME", .group = GROUP_OLLAMA, .kind = KIND_NAME,

@@ -203,6 +203,22 @@ static const char *level_take(struct config *c, const struct config_option *o, s
 	return "is no log level";
 }
 
+static const char *tls_take(struct config *c, const struct config_option *o, struct slice s)
+{
+	static const char *const words[] = {
+		[TLS_OFF] = "off", [TLS_SELF_SIGNED] = "self-signed", [TLS_FILES] = "files"
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(words); i++) {
+		if (slice_eq(s, slice_str(words[i]))) {
+			*(enum tls_mode *)field(c, o) = (enum tls_mode)i;
+			return NULL;
+		}
+	}
+	return "is no way to speak TLS";
+}
+
 /* ---- models ---- */
 
 static const char *name_check(struct slice s)
@@ -360,6 +376,8 @@ const char *config_value_take(struct config *c, const struct config_option *o, s
 		return pull_take(c, o, *s);
 	case KIND_LEVEL:
 		return level_take(c, o, *s);
+	case KIND_TLS:
+		return tls_take(c, o, *s);
 	case KIND_HELP:
 	case KIND_VERSION:
 	case KIND_PRINT:

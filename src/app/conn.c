@@ -2,6 +2,7 @@
 /* conn.c: one client connection: its memory, its events, its deadlines, its end. */
 #include "app/conn_parts.h"
 #include "app/request_log.h"
+#include "app/tls.h"
 
 enum {
 	BLOCK = 8192, /* of a request */
@@ -119,6 +120,23 @@ void conn_work_end(struct conn *c)
 	c->work = NULL;
 }
 
+/* Handshakes that fail are for whoever looks for them: anybody can make as many as he likes. */
+static void log_why(const struct conn *c)
+{
+	struct log *log = c->server->env.log;
+	const char *why = stream_is_open(&c->stream) ? stream_why(&c->stream) : NULL;
+	struct log_line l;
+	struct ip_addr peer;
+
+	if (why == NULL || !log_is_on(log, LOG_DEBUG))
+		return;
+	memcpy(peer.b, c->peer.ip, sizeof(peer.b));
+	log_begin(&l, log, LOG_DEBUG, "a connection broke");
+	request_log_address(&l, "client", &peer);
+	log_str(&l, "why", why);
+	log_end(&l);
+}
+
 void conn_close(struct conn *c)
 {
 	const struct work_ops *ops = c->ops;
@@ -130,6 +148,7 @@ void conn_close(struct conn *c)
 		conn_work_end(c);
 		ops->on_gone(work);
 	}
+	log_why(c);
 	if (c->req != NULL && c->req->status != 0)
 		request_log_write(c, "cut");
 	else if (c->req != NULL && (c->state == CONN_WORK || c->state == CONN_BODY))
@@ -230,6 +249,8 @@ void conn_update_wish(struct conn *c)
 	if (conn_backlog(c) > 0)
 		wish |= LOOP_WRITE;
 	loop_wish(c->server->env.loop, c->handle, stream_await(&c->stream, wish));
+	if (wish & LOOP_READ && stream_ready(&c->stream)) /* no event will come for that */
+		loop_later(c->server->env.loop, &c->later);
 }
 
 /* The client half-closed while its reply is being made or sent. */
@@ -252,6 +273,12 @@ static void on_drained(struct conn *c)
 	}
 }
 
+/* Bytes that were read, and that nobody has looked at. */
+static bool has_unseen(const struct conn *c)
+{
+	return c->state == CONN_HEAD && buf_len(&c->in) > c->seen;
+}
+
 static void on_ready(void *ctx, unsigned events)
 {
 	struct conn *c = ctx;
@@ -269,7 +296,7 @@ static void on_ready(void *ctx, unsigned events)
 		return;
 	switch (c->state) {
 	case CONN_HEAD:
-		if (c->later.next != NULL) /* the next request is here already: parse it first */
+		if (has_unseen(c)) /* the next request is here already: parse it first */
 			break;
 		if (events & (LOOP_READ | LOOP_HUP | LOOP_ERROR))
 			conn_head_read(c);
@@ -300,8 +327,10 @@ static void on_later(void *ctx, unsigned events)
 		return;
 	if (c->broken)
 		conn_close(c);
-	else
+	else if (has_unseen(c))
 		conn_process_input(c);
+	else if (stream_ready(&c->stream))
+		on_ready(c, LOOP_READ);
 }
 
 /* Nothing, or the line end that old clients send behind a body (RFC 9112, 2.2). */
@@ -380,10 +409,13 @@ void conn_open(struct conn *c, struct server *s, int fd, const struct sock_addr 
 	c->peer = *peer;
 	c->reserve_only = reserve_only;
 	c->state = CONN_HEAD;
-	stream_init_sock(&c->stream, fd);
 	timer_init(&c->timer, on_timer, c);
 	c->later.fn = on_later;
 	c->later.ctx = c;
+	if (!tls_stream_open(s->tls, &c->stream, fd)) {
+		conn_free(c);
+		return;
+	}
 	c->handle = loop_add(s->env.loop, fd, LOOP_READ | LOOP_PEER, on_ready, c);
 	if (c->handle.gen == 0) {
 		conn_free(c);
@@ -394,4 +426,6 @@ void conn_open(struct conn *c, struct server *s, int fd, const struct sock_addr 
 	conn_head_read(c);
 	if (c->state == CONN_HEAD && buf_len(&c->in) == 0 && !c->in_idle_list)
 		server_idle_add(s, c); /* silent so far: the first to go when room is needed */
+	if (c->state != CONN_FREE)
+		conn_update_wish(c);
 }

@@ -6,9 +6,15 @@
 
 /* ---- output ---- */
 
-size_t conn_backlog(const struct conn *c)
+/* What the stream has not taken yet. */
+static size_t kept(const struct conn *c)
 {
 	return buf_len(&c->out) + c->rest.n;
+}
+
+size_t conn_backlog(const struct conn *c)
+{
+	return kept(c) + stream_pending(&c->stream);
 }
 
 static void consume(struct conn *c, size_t n)
@@ -24,31 +30,36 @@ static void consume(struct conn *c, size_t n)
 	}
 }
 
-void conn_flush(struct conn *c)
+/* Into the stream as far as it takes it, and out of the stream. */
+static enum io send_kept(struct conn *c)
 {
-	struct server *s = c->server;
-	bool moved = false;
-
-	while (conn_backlog(c) > 0) {
+	while (kept(c) > 0) {
 		struct slice parts[2] = { buf_view(&c->out), c->rest };
 		size_t n;
 		enum io r = stream_write(&c->stream, parts, 2, &n);
 
-		if (r == IO_AGAIN)
-			break;
-		if (r != IO_OK) {
-			conn_break(c);
-			return;
-		}
-		moved = true;
+		if (r != IO_OK)
+			return r;
 		consume(c, n);
 	}
+	return stream_flush(&c->stream);
+}
+
+void conn_flush(struct conn *c)
+{
+	struct server *s = c->server;
+	size_t before = conn_backlog(c);
+	enum io r = send_kept(c);
+
+	if (r != IO_OK && r != IO_AGAIN) {
+		conn_break(c);
+		return;
+	}
 	if (conn_backlog(c) > 0) {
-		if (moved || !timer_is_set(&c->timer))
+		if (conn_backlog(c) != before || !timer_is_set(&c->timer))
 			loop_timer_after(s->env.loop, &c->timer, s->env.config->send_timeout_ms);
 		return;
 	}
-	stream_flush(&c->stream);
 	if (c->state == CONN_FLUSH)
 		conn_request_over(c);
 	else if (c->state == CONN_WORK) /* a body that is being read keeps its own deadline */
@@ -69,17 +80,16 @@ static bool out_keep(struct conn *c, struct slice s)
 void conn_put(struct conn *c, const struct slice *parts, size_t count, bool last_stays)
 {
 	size_t n = 0, i;
+	enum io r = IO_OK;
 	bool ok = true;
 
 	if (c->broken || c->state == CONN_FREE)
 		return;
-	if (conn_backlog(c) == 0) {
-		enum io r = stream_write(&c->stream, parts, count, &n);
-
-		if (r != IO_OK && r != IO_AGAIN) {
-			conn_break(c);
-			return;
-		}
+	if (conn_backlog(c) == 0)
+		r = stream_write(&c->stream, parts, count, &n);
+	if (r != IO_OK && r != IO_AGAIN) {
+		conn_break(c);
+		return;
 	}
 	for (i = 0; i < count && ok; i++) {
 		struct slice left = slice_from(parts[i], MIN(n, parts[i].n));
@@ -90,14 +100,14 @@ void conn_put(struct conn *c, const struct slice *parts, size_t count, bool last
 		else
 			ok = out_keep(c, left);
 	}
-	if (!ok) {
+	if (kept(c) == 0)
+		r = stream_flush(&c->stream);
+	if (!ok || (r != IO_OK && r != IO_AGAIN)) {
 		conn_break(c);
 		return;
 	}
-	if (conn_backlog(c) == 0) {
-		stream_flush(&c->stream);
+	if (conn_backlog(c) == 0)
 		return;
-	}
 	if (conn_backlog(c) > CONN_HIGH_MARK)
 		c->was_high = true;
 	if (!timer_is_set(&c->timer))

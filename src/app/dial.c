@@ -30,6 +30,7 @@ struct dial {
 	struct loop *loop;
 	const struct url *url;
 	int64_t timeout_ms;
+	struct tls_side *tls;
 	struct resolve_answer names;
 	int64_t named_ms;
 	bool literal, asking;
@@ -41,7 +42,8 @@ struct dial {
 
 static void try_address(struct attempt *);
 
-struct dial *dial_open(struct loop *loop, const struct url *url, int64_t timeout_ms)
+struct dial *dial_open(struct loop *loop, const struct url *url, int64_t timeout_ms,
+		       struct tls_side *tls)
 {
 	struct dial *d = mem_pages(sizeof(*d));
 	size_t i;
@@ -51,6 +53,7 @@ struct dial *dial_open(struct loop *loop, const struct url *url, int64_t timeout
 	d->loop = loop;
 	d->url = url;
 	d->timeout_ms = timeout_ms;
+	d->tls = tls;
 	d->literal = resolve_literal(url->host, &d->names.addrs[0]);
 	d->names.count = d->literal;
 	for (i = ATTEMPTS; i > 0; i--) {
@@ -58,6 +61,11 @@ struct dial *dial_open(struct loop *loop, const struct url *url, int64_t timeout
 		d->free = &d->attempts[i - 1];
 	}
 	return d;
+}
+
+struct tls_side *dial_tls(const struct dial *d)
+{
+	return d->tls;
 }
 
 static void attempt_close(struct attempt *a)

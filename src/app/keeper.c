@@ -7,12 +7,12 @@
 enum { LOOP_CAPACITY = 2048 };
 
 /* "http://127.0.0.1:3000" */
-static void put_url(struct buf *b, const struct sock_addr *a)
+static void put_url(struct buf *b, const struct sock_addr *a, bool https)
 {
 	struct ip_addr ip;
 
 	memcpy(ip.b, a->ip, sizeof(ip.b));
-	buf_put_str(b, "http://");
+	buf_put_str(b, https ? "https://" : "http://");
 	if (a->v6)
 		buf_put_byte(b, '[');
 	ip_write(b, &ip);
@@ -29,7 +29,7 @@ static void announce_listener(struct keeper *k, const struct keeper_group *g)
 
 	buf_init(&b, mem, sizeof(mem) - 1);
 	buf_put_str(&b, "listening on ");
-	put_url(&b, &g->config.listen);
+	put_url(&b, &g->config.listen, g->config.tls != TLS_OFF);
 	mem[buf_len(&b)] = '\0';
 	log_event(&k->log, LOG_INFO, mem, "version", OLLACHAT_VERSION);
 	buf_put_byte(&b, '\n');
@@ -86,8 +86,16 @@ static bool group_open(struct keeper *k, size_t i)
 
 	g->plan = plan;
 	if (plan->upstream != NULL) {
+		struct tls_side *tls = NULL;
+
 		name_host(g, plan->upstream);
-		g->dial = dial_open(k->loop, plan->upstream, plan->config.connect_timeout_ms);
+		if (plan->upstream->https) {
+			tls = tls_client_open(&k->mem, tls_source_shared(k->plan->tls),
+					      plan->upstream, k->clock);
+			if (tls == NULL)
+				return false;
+		}
+		g->dial = dial_open(k->loop, plan->upstream, plan->config.connect_timeout_ms, tls);
 		if (g->dial == NULL)
 			return false;
 	}

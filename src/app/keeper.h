@@ -26,9 +26,10 @@ struct keeper_group {
 struct keeper_plan {
 	struct keeper_group groups[KEEPER_GROUPS_MAX];
 	size_t count;
-	char *const *argv; /* of main(), to be started again with */
-	bool quick_stop;   /* demo and sim: no announcement, no waiting for answers */
-	const char *note;  /* a line for stdout behind "listening on"; may be NULL */
+	char *const *argv;      /* of main(), to be started again with */
+	struct tls_source *tls; /* what --tls and --ollama-ca name */
+	bool quick_stop;        /* demo and sim: no announcement, no waiting for answers */
+	const char *note;       /* a line for stdout behind "listening on"; may be NULL */
 };
 
 /* Opens the group's listeners; its config.listen gets the true port. False: it cannot, and said so

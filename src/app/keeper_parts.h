@@ -8,6 +8,7 @@
 #include "app/measure.h"
 #include "app/probe.h"
 #include "app/pull.h"
+#include "app/tls.h"
 #include "app/wire.h"
 #include "io/proc.h"
 
@@ -42,6 +43,7 @@ struct keeper {
 	struct keeper_plan *plan;
 	const struct clock *clock;
 	struct loop *loop;
+	struct mem mem; /* for TLS towards Ollama */
 	struct shared *shared;
 	struct metrics_board *board;
 	struct measure measure;

@@ -25,7 +25,7 @@ static void reload_keys(struct keeper *k, const struct keeper_group *g)
 
 void keeper_reload(struct keeper *k)
 {
-	bool any = false;
+	bool any = tls_source_reload(k->plan->tls, &k->log);
 	size_t i;
 
 	for (i = 0; i < k->plan->count; i++) {

@@ -142,6 +142,8 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 		.forwards = g->plan->upstream != NULL && !g->plan->probes,
 		.index = w->index,
 		.keys = g->plan->keys,
+		.tls = tls_source_shared(k->plan->tls),
+		.upstream = g->plan->upstream,
 		.upstream_name = g->plan->upstream_name,
 		.upstream_host = g->host_text,
 	};

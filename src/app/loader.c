@@ -268,8 +268,10 @@ static void send_request(struct load *d)
 	}
 	stream_flush(&d->up->stream);
 	upstream_wish(d->up, LOOP_READ | LOOP_PEER | (d->sent < d->n ? LOOP_WRITE : 0u));
-	if (d->sent == d->n)
-		d->n = 0; /* the block is for the reply now */
+	if (d->sent == d->n) { /* the block is for the reply now */
+		d->n = 0;
+		d->sent = SIZE_MAX;
+	}
 }
 
 static void on_upstream(void *ctx, unsigned events)

@@ -44,6 +44,9 @@ static void put_forwarded(struct conn *c, struct buf *b)
 	ip_write(&peer, &ip);
 	buf_put(b, buf_view(&peer));
 	buf_put_str(b, "\r\n");
+	if (c->server->env.config->tls != TLS_OFF &&
+	    http_field_find(h, SLICE("X-Forwarded-Proto")) == NULL)
+		buf_put_str(b, "X-Forwarded-Proto: https\r\n"); /* nobody before us has said it */
 }
 
 static struct slice make_head(struct conn *c, char *mem, size_t cap, size_t body_n)

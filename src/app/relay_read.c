@@ -210,6 +210,7 @@ void relay_request_send(struct relay *r)
 		if (how != IO_OK) /* perhaps it has said why: the reading side will tell */
 			break;
 	}
+	stream_flush(&r->up->stream);
 	if (!r->paused)
 		upstream_wish(r->up,
 			      LOOP_READ | LOOP_PEER | (r->sent < r->to_send ? LOOP_WRITE : 0u));

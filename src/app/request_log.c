@@ -2,7 +2,7 @@
 /* request_log.c: one line a request, and its place in the metrics. */
 #include "app/request_log.h"
 
-static void put_address(struct log_line *l, const char *key, const struct ip_addr *a)
+void request_log_address(struct log_line *l, const char *key, const struct ip_addr *a)
 {
 	char mem[64];
 	struct buf b;
@@ -34,7 +34,7 @@ void request_log_write(struct conn *c, const char *how)
 	log_begin(&l, env->log, LOG_INFO, "request");
 	if (r->id.n > 0)
 		log_text(&l, "request_id", r->id);
-	put_address(&l, "client", &r->client);
+	request_log_address(&l, "client", &r->client);
 	log_text(&l, "method", r->head.method_text);
 	/* the path alone: a query may hold what is nobody's business */
 	log_text(&l, "path", slice_make(r->uri.path.p, MIN(r->uri.path.n, (size_t)128)));

@@ -9,5 +9,6 @@
 /* Writes the line of conn->req. `how`: NULL for a reply that went out whole, else a word for its
  * end ("cut", "gone", "aborted"). */
 void request_log_write(struct conn *, const char *how);
+void request_log_address(struct log_line *, const char *key, const struct ip_addr *);
 
 #endif

@@ -5,6 +5,7 @@
 #include "app/frontend.h"
 #include "app/keeper.h"
 #include "app/sim.h"
+#include "app/tls.h"
 #include "base/fmt.h"
 #include "io/file.h"
 #include "io/proc.h"
@@ -55,6 +56,7 @@ static void hide(struct keeper_group *g)
 	g->config.listen.ip[12] = 127;
 	g->config.listen.ip[15] = 1;
 	g->config.listen_text = SLICE("127.0.0.1:0");
+	g->config.tls = TLS_OFF;
 	g->hidden = true;
 }
 
@@ -213,8 +215,25 @@ static bool plan_demo(struct keeper_plan *p, const struct config *cf)
 	return keeper_listen(g) && admin_is_guarded(g);
 }
 
+static bool read_certificates(struct keeper_plan *p, const struct config *cf)
+{
+	char mem[700];
+	struct buf why;
+
+	buf_init(&why, mem, sizeof(mem));
+	buf_put_str(&why, "ollachat: ");
+	p->tls = tls_source_open(cf, &why);
+	if (p->tls != NULL)
+		return true;
+	buf_put_byte(&why, '\n');
+	proc_write_stderr(buf_view(&why));
+	return false;
+}
+
 static bool make_plan(struct keeper_plan *p, const struct config *cf)
 {
+	if (!read_certificates(p, cf))
+		return false;
 	switch (cf->role) {
 	case ROLE_BACKEND:
 		return plan_backend(p, cf);

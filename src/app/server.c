@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* server.c: a worker's life: accept, hand over, make room. */
 #include "app/conn.h"
+#include "app/tls.h"
 #include "app/upstream.h"
 #include "app/wire.h"
 #include "base/fmt.h"
@@ -357,6 +358,11 @@ static bool server_open(struct server *s, struct config *config, const struct wo
 	s->channel_handle = loop_add(s->env.loop, start->channel, LOOP_READ, on_channel, s);
 	if (s->channel_handle.gen == 0 || !listen_start(s))
 		return false;
+	if (config->tls != TLS_OFF) {
+		s->tls = tls_server_open(&s->mem, start->tls);
+		if (s->tls == NULL)
+			return false;
+	}
 	if (start->upstream_host.n > 0) {
 		s->upstreams = upstream_pool_open(s);
 		if (s->upstreams == NULL)

@@ -17,6 +17,8 @@ struct conn;
 struct keys;
 struct rate;
 struct server;
+struct tls_shared;
+struct tls_side;
 struct upstream_pool;
 struct wire;
 
@@ -83,6 +85,9 @@ struct worker_start {
 	unsigned index;       /* into shared->turns and the board */
 	struct slice upstream_name; /* "Ollama" or "the backend", for error texts */
 	const struct keys *keys;    /* one of which a client must have; NULL: none */
+	const struct tls_shared
+		*tls;               /* certificates and trust anchors, as far as config names any */
+	const struct url *upstream; /* into config; NULL: none */
 	struct slice upstream_host; /* the Host field sent there: "127.0.0.1:11434" */
 };
 
@@ -105,6 +110,7 @@ struct server {
 	void *role_data;
 	struct slice fields; /* of every reply */
 	struct mem mem;
+	struct tls_side *tls;            /* what the listener speaks; NULL: plain HTTP */
 	struct upstream_pool *upstreams; /* NULL: this role has none */
 	struct rate *rate;               /* NULL: no limit */
 

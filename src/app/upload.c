@@ -358,13 +358,15 @@ static enum parse parse_reply(struct reply *r, struct slice view, char *to)
 							     : read_content(r, view, to);
 }
 
-/* What has come may be the whole reply. `ended`: no more will come. False: the upload is over. */
-static bool judge_reply(struct upload *u, bool ended)
+/* What has come may be the whole reply. `how`: IO_OK while more may come, else how the upstream's side
+ * ended. False: the upload is over. */
+static bool judge_reply(struct upload *u, enum io how)
 {
+	bool ended = how != IO_OK;
 	struct reply r;
 	enum parse p = parse_reply(&r, buf_view(&u->in), u->server->scratch);
 
-	if (p == PARSE_MORE && ended && r.has_head && r.head.framing == HTTP_CLOSE)
+	if (p == PARSE_MORE && how == IO_EOF && r.has_head && r.head.framing == HTTP_CLOSE)
 		p = PARSE_DONE;
 	if (p == PARSE_MORE && !ended)
 		return true;
@@ -389,7 +391,7 @@ static bool read_reply(struct upload *u)
 		if (how == IO_AGAIN)
 			return true;
 		if (how != IO_OK)
-			return judge_reply(u, true);
+			return judge_reply(u, how);
 		if (buf_len(&u->in) + n > REPLY_MAX) {
 			fail(u, LOST_NONSENSE, "its reply is too long");
 			return false;
@@ -398,7 +400,7 @@ static bool read_reply(struct upload *u)
 			on_later(u, 0);
 			return false;
 		}
-		if (!judge_reply(u, false))
+		if (!judge_reply(u, IO_OK))
 			return false;
 	}
 	return true;

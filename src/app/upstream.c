@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* upstream.c: pool of connections to the upstream. */
 #include "app/upstream.h"
+#include "app/tls.h"
 #include "io/sock.h"
 
 enum {
@@ -12,11 +13,12 @@ enum {
 
 struct upstream_pool {
 	struct server *server;
+	struct tls_side *tls;  /* NULL: plain HTTP */
 	struct upstream *kept; /* latest used first */
 	unsigned kept_count;
 	struct upstream *free;
 	struct upstream_wait *head, *tail; /* first come, first served */
-	unsigned waiting, asked;
+	unsigned waiting, asked;           /* asked: of the keeper, or in their handshake */
 };
 
 struct upstream_pool *upstream_pool_open(struct server *s)
@@ -28,8 +30,13 @@ struct upstream_pool *upstream_pool_open(struct server *s)
 		return NULL;
 	memset(p, 0, sizeof(*p));
 	p->server = s;
-	return p;
+	if (!s->start->upstream->https)
+		return p;
+	p->tls = tls_client_open(&s->mem, s->start->tls, s->start->upstream, s->env.clock);
+	return p->tls != NULL ? p : NULL;
 }
+
+static void shake(struct upstream *);
 
 /* ---- records ---- */
 
@@ -60,6 +67,7 @@ static void record_close(struct upstream *up)
 
 	loop_remove(p->server->env.loop, &up->handle);
 	loop_timer_clear(p->server->env.loop, &up->timer);
+	loop_later_cancel(&up->later);
 	stream_close(&up->stream);
 	up->next = p->free;
 	p->free = up;
@@ -91,17 +99,44 @@ static void on_idle_timer(void *ctx, int64_t now)
 	record_close(up);
 }
 
+/* What the stream waits for changes with what it did; and bytes it holds already are no event. */
+static void wish_again(struct upstream *up)
+{
+	struct loop *loop = up->pool->server->env.loop;
+
+	loop_wish(loop, up->handle, stream_await(&up->stream, up->wish));
+	if (up->wish & LOOP_READ && stream_ready(&up->stream))
+		loop_later(loop, &up->later);
+}
+
 /* Whatever a silent connection says is its end, or nonsense. */
 static void on_event(void *ctx, unsigned events)
 {
 	struct upstream *up = ctx;
 
-	if (!up->idle) {
-		up->on_ready(up->user, events);
+	if (up->shaking) {
+		shake(up);
 		return;
 	}
-	kept_remove(up);
-	record_close(up);
+	if (up->idle) {
+		kept_remove(up);
+		record_close(up);
+		return;
+	}
+	if (events & LOOP_WRITE)
+		stream_flush(&up->stream); /* a failure is told by the reading side */
+	up->on_ready(up->user, events);
+	if (stream_is_open(&up->stream) && !up->idle) /* records outlive their connections */
+		wish_again(up);
+}
+
+static void on_later(void *ctx, unsigned events)
+{
+	struct upstream *up = ctx;
+
+	(void)events;
+	if (stream_ready(&up->stream))
+		on_event(up, LOOP_READ);
 }
 
 void upstream_use(struct upstream *up, loop_fn *on_ready, void *user, unsigned wish)
@@ -114,7 +149,8 @@ void upstream_use(struct upstream *up, loop_fn *on_ready, void *user, unsigned w
 
 void upstream_wish(struct upstream *up, unsigned wish)
 {
-	loop_wish(up->pool->server->env.loop, up->handle, stream_await(&up->stream, wish));
+	up->wish = wish;
+	wish_again(up);
 }
 
 /* ---- those who wait ---- */
@@ -174,13 +210,18 @@ static void ask_keeper(struct upstream_pool *p)
 	}
 }
 
+static bool is_stale(const struct upstream *up)
+{
+	return stream_ready(&up->stream) || sock_is_stale(up->stream.fd);
+}
+
 void upstream_take(struct upstream_pool *p, struct upstream_wait *w)
 {
 	while (p->kept != NULL && !w->fresh) {
 		struct upstream *up = p->kept;
 
 		kept_remove(up);
-		if (sock_is_stale(up->stream.fd)) {
+		if (is_stale(up)) {
 			record_close(up);
 			continue;
 		}
@@ -204,7 +245,7 @@ void upstream_give(struct upstream *up, bool keep)
 	if (p->head != NULL && !p->head->fresh) {
 		struct upstream_wait *w = p->head;
 
-		if (sock_is_stale(up->stream.fd)) { /* the one the keeper was asked for will come */
+		if (is_stale(up)) { /* the one the keeper was asked for will come */
 			record_close(up);
 			return;
 		}
@@ -225,30 +266,92 @@ void upstream_give(struct upstream *up, bool keep)
 	upstream_wish(up, LOOP_READ | LOOP_PEER);
 }
 
+static void hand_over(struct upstream *up)
+{
+	struct upstream_wait *w = up->pool->head;
+
+	if (w == NULL) { /* whoever asked has left; the next one is glad of it */
+		upstream_give(up, true);
+		return;
+	}
+	upstream_cancel(up->pool, w);
+	w->fn(w->ctx, up, CONNECT_OK, NULL);
+}
+
+/* ---- handshakes ---- */
+
+static void shaken(struct upstream *up, const char *why)
+{
+	struct upstream_pool *p = up->pool;
+
+	p->asked--;
+	up->shaking = false;
+	loop_timer_clear(p->server->env.loop, &up->timer);
+	if (why == NULL) {
+		hand_over(up);
+	} else {
+		record_close(up);
+		fail_first(p, CONNECT_OTHER, why);
+	}
+	ask_keeper(p);
+}
+
+static void shake(struct upstream *up)
+{
+	enum io r = stream_flush(&up->stream);
+	const char *why = stream_why(&up->stream);
+
+	if (r == IO_AGAIN)
+		upstream_wish(up, 0);
+	else if (r == IO_OK)
+		shaken(up, NULL);
+	else
+		shaken(up, why != NULL ? why : "the TLS handshake broke off");
+}
+
+static void on_shake_timer(void *ctx, int64_t now)
+{
+	(void)now;
+	shaken(ctx, "no TLS handshake in time");
+}
+
+static void shake_start(struct upstream *up)
+{
+	struct server *s = up->pool->server;
+
+	up->pool->asked++;
+	up->shaking = true;
+	timer_init(&up->timer, on_shake_timer, up);
+	loop_timer_after(s->env.loop, &up->timer, s->env.config->connect_timeout_ms);
+	shake(up);
+}
+
 static void arrived(struct upstream_pool *p, int fd)
 {
 	struct upstream *up = record_take(p);
-	struct upstream_wait *w = p->head;
 
 	if (up == NULL) {
 		sock_close(fd);
 		fail_first(p, CONNECT_OTHER, "out of memory");
 		return;
 	}
-	stream_init_sock(&up->stream, fd);
 	timer_init(&up->timer, on_idle_timer, up);
+	up->later.fn = on_later;
+	up->later.ctx = up;
+	if (!tls_stream_open(p->tls, &up->stream, fd)) {
+		record_close(up);
+		fail_first(p, CONNECT_OTHER, "out of memory");
+		return;
+	}
 	up->handle = loop_add(p->server->env.loop, fd, 0, on_event, up);
 	if (up->handle.gen == 0) {
 		record_close(up);
 		fail_first(p, CONNECT_OTHER, "out of descriptors");
-		return;
+	} else if (p->tls != NULL) {
+		shake_start(up);
+	} else {
+		hand_over(up);
 	}
-	if (w == NULL) { /* whoever asked has left; the next one is glad of it */
-		upstream_give(up, true);
-		return;
-	}
-	upstream_cancel(p, w);
-	w->fn(w->ctx, up, CONNECT_OK, NULL);
 }
 
 void upstream_on_wire(struct upstream_pool *p, const struct wire *w, int fd)

@@ -18,7 +18,10 @@ struct upstream {
 	bool reused; /* it served a request before: it may have died unnoticed */
 	bool served; /* private: it has been with a user */
 	bool idle;
-	struct timer timer; /* private: idle time */
+	bool shaking;            /* private: its TLS handshake is under way, nobody has it yet */
+	unsigned wish;           /* private: the user's */
+	struct timer timer;      /* private: idle time, or the handshake's deadline */
+	struct loop_later later; /* private: bytes that no event will tell of */
 	struct upstream *next, *prev;
 	loop_fn *on_ready; /* the user's; events as the loop tells them */
 	void *user;

@@ -204,10 +204,13 @@ def wrong_values_are_one_line():
             (['sim', '--metrics', 'on'], '--metrics'),
             (['backend', '--listen', 'example.com:80'], '"example.com:80"', 'IP:PORT'),
             (['backend', '--listen', '127.0.0.1:70000'], '--listen', '65535'),
-            (['backend', '--ollama', 'https://gpu'], 'https is not supported by this version'),
+            (['backend', '--ollama', 'https://gpu'], '--ollama', '--ollama-ca'),
+            (['backend', '--tls', 'yes'], '--tls: "yes"', 'off, self-signed, files'),
+            (['frontend', '--tls', 'files', '--tls-cert', 'c'], '--tls files needs both --tls-cert and --tls-key'),
+            (['demo', '--tls-key', 'k'], '--tls files'),
             (['backend', '--ollama', 'gpu:11434'], '"gpu:11434"', 'http://HOST[:PORT]'),
             (['backend', '--ollama', 'sim'], '"sim"', 'demo'),
-            (['frontend', '--api-proxy', 'https://gpu'], 'https is not supported by this version'),
+            (['frontend', '--api-proxy', 'https://gpu'], 'https is not supported here'),
             (['frontend', '--api-base', 'https://x/path'], '"https://x/path"', 'without a path'),
             (['backend', '--cors-origin', 'http://a,b'], '"b"', 'or *'),
             (['backend', '--admin-from', '10.0.0.0/40'], '"10.0.0.0/40"', 'loopback'),
@@ -223,6 +226,6 @@ def wrong_values_are_one_line():
 @test
 def wrong_variables_are_named():
     refused(['backend'], 'OLLACHAT_MAX_ACTIVE: "abc"', '1 to 4096', OLLACHAT_MAX_ACTIVE='abc')
-    refused(['backend'], 'OLLAMA_HOST: "https://gpu"', 'https is not supported', OLLAMA_HOST='https://gpu')
+    refused(['backend'], '--ollama-ca', OLLAMA_HOST='https://gpu')
     refused(['backend'], 'OLLAMA_PORT: "x"', OLLAMA_HOST='gpu', OLLAMA_PORT='x')
     shown(['frontend', '--print-config'], OLLACHAT_MAX_ACTIVE='abc', OLLAMA_HOST='https://gpu')

@@ -251,6 +251,52 @@ static void test_ollama(void)
 		CHECK(!config.ollama_sim);
 }
 
+static void test_ollama_https(void)
+{
+	if (runs("ollachat backend --ollama https://gpu.example --ollama-ca /etc/ca.pem", "")) {
+		CHECK(config.ollama.https);
+		CHECK_U64(config.ollama.port, 443);
+		CHECK(strcmp(config.ollama_ca, "/etc/ca.pem") == 0);
+	}
+	if (runs("ollachat demo", "OLLAMA_HOST=https://[fd00::7] OLLACHAT_OLLAMA_CA=ca.pem"))
+		CHECK_STR(config.ollama_text, "https://[fd00::7]:443");
+	if (runs("ollachat backend", "OLLAMA_HOST=https://gpu OLLAMA_PORT=77 OLLACHAT_OLLAMA_CA=c"))
+		CHECK_STR(config.ollama_text, "https://gpu:77");
+	if (runs("ollachat backend --ollama http://gpu --ollama-ca ca.pem", ""))
+		CHECK(!config.ollama.https);
+	if (runs("ollachat demo --ollama sim --ollama-ca ca.pem", "OLLAMA_HOST=https://gpu"))
+		CHECK(!config.ollama.https);
+}
+
+static void test_tls(void)
+{
+	static const struct {
+		const char *args, *env;
+		enum tls_mode tls;
+	} rows[] = {
+		{ "backend", "", TLS_OFF },
+		{ "frontend --tls self-signed", "", TLS_SELF_SIGNED },
+		{ "demo", "OLLACHAT_TLS=self-signed", TLS_SELF_SIGNED },
+		{ "backend --tls off", "OLLACHAT_TLS=self-signed", TLS_OFF },
+		{ "backend --tls files --tls-cert c --tls-key k", "", TLS_FILES },
+		{ "frontend", "OLLACHAT_TLS=files OLLACHAT_TLS_CERT=c OLLACHAT_TLS_KEY=k",
+		  TLS_FILES },
+	};
+
+	FOR_ROWS(i, rows)
+	{
+		char args[200] = "ollachat ";
+
+		strcat(args, rows[i].args);
+		if (!runs(args, rows[i].env))
+			continue;
+		CHECK_I64(config.tls, rows[i].tls);
+		CHECK((config.tls_cert != NULL) == (rows[i].tls == TLS_FILES));
+		CHECK((config.tls_key != NULL) == (rows[i].tls == TLS_FILES));
+	}
+	CHECK_I64(read_args("ollachat sim --tls self-signed", ""), CONFIG_WRONG);
+}
+
 static void test_ollama_long(void)
 {
 	char env[600] = "OLLAMA_HOST=";
@@ -600,6 +646,8 @@ int main(void)
 	test_precedence();
 	test_listen();
 	test_ollama();
+	test_ollama_https();
+	test_tls();
 	test_ollama_long();
 	test_numbers();
 	test_fields();

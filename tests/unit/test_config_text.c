@@ -8,7 +8,8 @@
 
 static void test_errors(void)
 {
-#define URLS "; accepted: http://HOST[:PORT]\n"
+#define URLS        "; accepted: http://HOST[:PORT]\n"
+#define OLLAMA_URLS "; accepted: http://HOST[:PORT] or https://HOST[:PORT]\n"
 	static const struct {
 		const char *args, *env, *want;
 	} rows[] = {
@@ -82,20 +83,29 @@ static void test_errors(void)
 		{ "ollachat demo --log xml", "",
 		  "--log: \"xml\" is no form of the log; accepted: text, json\n" },
 		{ "ollachat backend --ollama https://gpu", "",
-		  "--ollama: \"https://gpu\" cannot be used: https is not supported by this "
-		  "version" URLS },
+		  "--ollama is an https URL: that needs --ollama-ca, the certificates its own "
+		  "must be signed by\n" },
 		{ "ollachat backend", "OLLAMA_HOST=https://gpu",
-		  "OLLAMA_HOST: \"https://gpu\" cannot be used: https is not supported by this "
-		  "version; accepted: HOST, HOST:PORT, http://HOST:PORT\n" },
+		  "--ollama is an https URL: that needs --ollama-ca, the certificates its own "
+		  "must be signed by\n" },
+		{ "ollachat backend --tls on", "",
+		  "--tls: \"on\" is no way to speak TLS; accepted: off, self-signed, files\n" },
+		{ "ollachat backend --tls files --tls-key k", "",
+		  "--tls files needs both --tls-cert and --tls-key\n" },
+		{ "ollachat frontend --tls files", "OLLACHAT_TLS_CERT=c",
+		  "--tls files needs both --tls-cert and --tls-key\n" },
+		{ "ollachat backend --tls-cert c --tls-key k", "",
+		  "--tls-cert and --tls-key are for --tls files, which is not given\n" },
+		{ "ollachat demo --tls self-signed", "OLLACHAT_TLS_KEY=k",
+		  "--tls-cert and --tls-key are for --tls files, which is not given\n" },
 		{ "ollachat backend", "OLLAMA_HOST=gpu OLLAMA_PORT=http",
 		  "OLLAMA_PORT: \"http\" is no port; accepted: 1 to 65535\n" },
 		{ "ollachat frontend --api-proxy https://gpu", "",
-		  "--api-proxy: \"https://gpu\" cannot be used: https is not supported by this "
-		  "version" URLS },
+		  "--api-proxy: \"https://gpu\" cannot be used: https is not supported here" URLS },
 		{ "ollachat frontend --api-proxy gpu", "",
 		  "--api-proxy: \"gpu\" is no URL of a server" URLS },
 		{ "ollachat backend --ollama sim", "",
-		  "--ollama: \"sim\" is for the role demo only" URLS },
+		  "--ollama: \"sim\" is for the role demo only" OLLAMA_URLS },
 		{ "ollachat backend --model-alias a=b,c", "",
 		  "--model-alias: \"c\" is not of the form OLD=NEW; accepted: OLD=NEW\n" },
 		{ "ollachat backend --model-alias =b", "",
