@@ -88,10 +88,19 @@ static void pem_append(void *ctx, const void *bytes, size_t n)
 		p->why = NO_ROOM;
 }
 
+/* Carriage returns are no good to the decoder: one would become a part of the object's name. */
+static size_t before_return(struct slice s)
+{
+	const char *cr = memchr(s.p, '\r', s.n);
+
+	return cr != NULL ? (size_t)(cr - s.p) : s.n;
+}
+
 /* To the next event; 0 at the end of the text. */
 static int pem_step(struct pem *p)
 {
 	int event = 0;
+	size_t n;
 
 	while (event == 0) {
 		if (p->rest.n == 0) {
@@ -100,8 +109,9 @@ static int pem_step(struct pem *p)
 			p->ended = true;
 			p->rest = SLICE("\n");
 		}
-		p->rest =
-			slice_from(p->rest, br_pem_decoder_push(&p->decoder, p->rest.p, p->rest.n));
+		n = before_return(p->rest);
+		n = n > 0 ? br_pem_decoder_push(&p->decoder, p->rest.p, n) : 1;
+		p->rest = slice_from(p->rest, n);
 		event = br_pem_decoder_event(&p->decoder);
 	}
 	return event;
@@ -187,10 +197,28 @@ bool cert_names_ip(struct slice der, struct slice ip)
 
 /* ---- a chain and its key ---- */
 
-static const char *chain_pack(struct slice pem, struct buf *pack)
+static const char NO_SUCH_KEY[] =
+	"has a key in it of a kind that is not supported: RSA of 2048 to 4096 bits, EC P-256 and "
+	"P-384 are";
+
+/* Of other certificates than our own, strange keys are none of our business. */
+static const char *certificate_check(struct slice der, bool own)
 {
 	br_x509_decoder_context d;
-	struct slice name, part;
+	int err;
+
+	if (key_of(&d, der) != NULL)
+		return NULL;
+	err = br_x509_decoder_last_error(&d);
+	if (err != BR_ERR_X509_UNSUPPORTED && err != BR_ERR_X509_LIMIT_EXCEEDED)
+		return "has a certificate in it that cannot be read";
+	return own ? NO_SUCH_KEY : NULL;
+}
+
+static const char *chain_pack(struct slice pem, struct buf *pack)
+{
+	const char *wrong;
+	struct slice name;
 	struct pem p;
 	size_t mark, count = 0;
 
@@ -204,9 +232,9 @@ static const char *chain_pack(struct slice pem, struct buf *pack)
 			pack_cut(pack, mark);
 			continue;
 		}
-		part = slice_from(buf_view(pack), mark + PART_HEAD);
-		if (key_of(&d, part) == NULL)
-			return "has a certificate in it that cannot be read";
+		wrong = certificate_check(slice_from(buf_view(pack), mark + PART_HEAD), count == 0);
+		if (wrong != NULL)
+			return wrong;
 		if (++count > CERT_CHAIN_MAX)
 			return "has more certificates in it than a chain may have";
 		part_close(pack, mark, CERT_CHAIN);
@@ -216,10 +244,6 @@ static const char *chain_pack(struct slice pem, struct buf *pack)
 		return p.why;
 	return count > 0 ? NULL : "has no certificate in it";
 }
-
-static const char NO_SUCH_KEY[] =
-	"has a key in it of a kind that is not supported: RSA of 2048 to 4096 bits, EC P-256 and "
-	"P-384 are";
 
 static const char *key_check(const br_skey_decoder_context *k)
 {

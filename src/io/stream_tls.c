@@ -196,9 +196,12 @@ static enum io step(struct stream *s)
 {
 	struct tls *t = tls_of(s);
 
-	push(s); /* when that fails, the reading side may tell why */
+	enum io r = push(s); /* when that fails, the reading side may tell why */
+
 	if (is_closed(t))
 		return verdict(t);
+	if (t->lost == IO_OK && t->engine->shutdown_recv && r != IO_OK && r != IO_AGAIN)
+		t->lost = IO_EOF; /* its close_notify came, and ours cannot go */
 	return t->lost != IO_OK ? t->lost : pull(s);
 }
 

@@ -12,12 +12,13 @@ enum {
 
 static void creds_free(struct tls_creds *c)
 {
+	struct mem *mem = c->mem;
 	size_t cap = c->cap;
 
 	if (!c->closed || c->users > 0)
 		return;
 	mem_wipe(c, sizeof(*c));
-	mem_give(c->mem, c, cap);
+	mem_give(mem, c, cap);
 }
 
 void tls_creds_close(struct tls_creds *c)

@@ -412,7 +412,9 @@ class Connection:
 
 
 class Upstream:
-    def __init__(self, models=(NAME,), loaded=None, address=('127.0.0.1', 0)):
+    def __init__(self, models=(NAME,), loaded=None, address=('127.0.0.1', 0), tls=None, ca=None, host=None):
+        """tls: a server's ssl context (and ca: the file a client has to trust); host: what the URL calls us."""
+        self.tls, self.ca, self.url_host = tls, ca, host
         self.models = list(models)
         self.loaded = list(models if loaded is None else loaded)
         self.wanted_address = address
@@ -428,7 +430,7 @@ class Upstream:
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(self.wanted_address)
         self.address = self.listener.getsockname()
-        self.url = f'http://{self.address[0]}:{self.address[1]}'
+        self.url = f'{"https" if self.tls else "http"}://{self.url_host or self.address[0]}:{self.address[1]}'
         self.host = f'{self.address[0]}:{self.address[1]}'
         self.listener.listen(256)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
@@ -519,6 +521,8 @@ class Upstream:
 
     def _serve(self, connection):
         try:
+            if self.tls:
+                connection.sock = self.tls.wrap_socket(connection.sock, server_side=True)
             if self._accept_script and not self._accept_script(connection):
                 return
             number = 0

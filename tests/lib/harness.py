@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -97,11 +98,25 @@ def cpu_seconds(pid):
 # --- the program under test -----------------------------------------------------------------------------------------
 
 _servers = []  # of this test's process, so that a failure can show what they logged
+_contexts = {}  # address -> how a client speaks TLS with the server there
+
+
+def trusting():
+    """A TLS client that believes whatever it is shown."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def clean_environment():
     return {k: v for k, v in os.environ.items()
             if not k.startswith(('OLLACHAT_', 'OLLAMA_', 'LISTEN_', 'NOTIFY_', 'WATCHDOG_'))}
+
+
+def added_options(role, options):
+    """What a runner wants every server to be started with."""
+    return ()
 
 
 class Server:
@@ -110,6 +125,7 @@ class Server:
     def __init__(self, role, *options, env=None, nofile=None, may_restart=False, listen='127.0.0.1:0', clock=None):
         self.role = role
         self.clock = clock
+        options = (*added_options(role, options), *options)
         program = wound_program(binary()) if clock else binary()
         self.command = [program, role, '--listen', listen, *map(str, options)]
         if nofile:
@@ -131,9 +147,11 @@ class Server:
         for reader in self._readers:
             reader.start()
         try:
-            line = self._wait_out(re.compile(r'listening on http://(\S+):(\d+)'))
-            self.address = (line.group(1).strip('[]'), int(line.group(2)))
-            self.url = f'http://{self.address[0]}:{self.address[1]}'
+            line = self._wait_out(re.compile(r'listening on (https?)://(\S+):(\d+)'))
+            self.address = (line.group(2).strip('[]'), int(line.group(3)))
+            self.url = f'{line.group(1)}://{self.address[0]}:{self.address[1]}'
+            if line.group(1) == 'https':
+                _contexts[self.address] = trusting()
             self.get('/' if self.role == 'sim' else '/health')
             self.first_workers = set(wait_until(self.workers, f'a worker of {self.role}'))
         except BaseException:
@@ -237,6 +255,8 @@ class Server:
 def backend(upstream, *options, ready=True, **keywords):
     """A backend in front of the upstream (an object with .url, or a URL)."""
     url = getattr(upstream, 'url', upstream)
+    if getattr(upstream, 'ca', None):
+        options = ('--ollama-ca', upstream.ca, *options)
     server = Server('backend', '--ollama', url, *options, **keywords)
     return _WhenHealthy(server) if ready else server
 
@@ -318,9 +338,10 @@ class Reply:
 
 
 class Client:
-    """A socket and what was read from it ahead of time."""
+    """A socket and what was read from it ahead of time. Where a server of ours speaks TLS, so does the client (`context`: in
+    its own way; False: not even there). `ragged`: the connection ended without close_notify."""
 
-    def __init__(self, address, receive_buffer=None, deadline=DEADLINE):
+    def __init__(self, address, receive_buffer=None, deadline=DEADLINE, context=None, name='localhost'):
         family = socket.AF_INET6 if ':' in address[0] else socket.AF_INET
         self.sock = socket.socket(family)
         if receive_buffer:
@@ -328,6 +349,10 @@ class Client:
         self.sock.settimeout(deadline)
         self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        context = _contexts.get(tuple(address)) if context is None else context
+        if context:
+            self.sock = context.wrap_socket(self.sock, server_hostname=name, suppress_ragged_eofs=False)
+        self.ragged = False
         self.host = f'[{address[0]}]:{address[1]}' if ':' in address[0] else f'{address[0]}:{address[1]}'
         self.ahead = bytearray()
         self.fresh = time.monotonic()
@@ -343,7 +368,7 @@ class Client:
         self.sock.close()
 
     def fin(self):
-        self.sock.shutdown(socket.SHUT_WR)
+        socket.socket.shutdown(self.sock, socket.SHUT_WR)  # with TLS: and no close_notify
 
     def reset(self):
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
@@ -399,6 +424,9 @@ class Client:
             data = self.sock.recv(65536)
         except socket.timeout:
             raise Failed(f'nothing came while waiting for {what}; had {self.ahead[:200]!r}') from None
+        except ssl.SSLEOFError:
+            self.ragged = True
+            return False
         self.fresh = time.monotonic()
         self.reads += 1
         self.ahead += data
@@ -484,7 +512,7 @@ class Client:
         try:
             while self._more('the close'):
                 pass
-            reply.ended = 'close'
+            reply.ended = 'cut' if self.ragged else 'close'
         except ConnectionResetError:
             reply.ended = 'reset'
         reply.add(self._take(len(self.ahead)))
@@ -524,6 +552,11 @@ def test(function):
     """Registers a test: a function without arguments, named by what it shows."""
     _tests.append(function)
     return function
+
+
+def leave_out(is_out):
+    """Forgets the tests whose names it is true for."""
+    _tests[:] = [t for t in _tests if not is_out(_name_of(t))]
 
 
 class Cases:
