@@ -78,9 +78,9 @@ packages_for_build() {
 }
 
 # The tests: a native libc and sanitizers, libFuzzer, checkers, Python for the HTTP suites (with the parser that judges
-# the metrics), a browser.
+# the metrics), other TLS clients, a browser.
 packages_for_test() {
-	echo libc6-dev python3 python3-prometheus-client shellcheck clang clang-format
+	echo libc6-dev python3 python3-prometheus-client shellcheck clang clang-format openssl curl sslscan
 	if [ "${OLLACHAT_NO_BROWSER:-}" != 1 ] && is_debian && ! has_chromium; then
 		echo chromium fonts-dejavu-core
 	fi

@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
-all='unit http cli faults clients e2e lint build asan-http asan-cli asan-faults'
+all='unit http cli faults tls clients e2e lint build asan-http asan-cli asan-faults asan-tls'
 OLLACHAT_BIN=${OLLACHAT_BIN:-dist/ollachat}
 UNIT_DIR=${UNIT_DIR:-build/asan/unit}
 RELEASE_DIR=${RELEASE_DIR:-build/release}
@@ -62,6 +62,7 @@ suite() {
 	http) python3 tests/http/run.py ;;
 	cli) python3 tests/cli/run.py ;;
 	faults) python3 tests/faults/run.py ;;
+	tls) python3 tests/faults/over_tls.py ;;
 	clients) node tests/clients/run.mjs ;;
 	e2e) e2e ;;
 	lint) sh tests/lint/run.sh ;;
@@ -69,6 +70,7 @@ suite() {
 	asan-http) sanitized python3 tests/http/run.py ;;
 	asan-cli) sanitized python3 tests/cli/run.py ;;
 	asan-faults) sanitized python3 tests/faults/run.py ;;
+	asan-tls) sanitized python3 tests/faults/over_tls.py ;;
 	*) echo "no such suite: $1" && return 1 ;;
 	esac
 }

@@ -16,6 +16,7 @@ from faults import run  # noqa: E402,F401
 
 LEFT_OUT = {
     'tls.': 'arranges its own',
+    'https_ollama.': 'the same',
     'proxy.': '--api-proxy speaks http only',
     'regressions.head_through_the_proxy_tells_the_length_of_a_get': '--api-proxy',
     'origin.pass_through_list': 'asks the scripted Ollama itself, by http',
