@@ -88,7 +88,8 @@ FUZZFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fr
 RELEASE := $(if $(filter 1,$(DEBUG)),debug,release)
 $(RELEASE)_CC := $(CC)
 $(RELEASE)_CFLAGS := $(OPT) -fPIE $(HARDEN) $(SECTIONS) $(LEAN)
-$(RELEASE)_VENDOR := $(OPT) -fPIE $(HARDEN) $(SECTIONS) $(LEAN)
+# As its author builds it: its inner loops are written for that.
+$(RELEASE)_VENDOR := $(if $(filter 1,$(DEBUG)),-O0,-Os) -fPIE $(HARDEN) $(SECTIONS) $(LEAN)
 
 comma := ,
 ASAN := $(if $(SAN),$(if $(filter address$(comma)undefined,$(SAN)),asan,san-$(subst $(comma),-,$(SAN))),native)
