@@ -27,7 +27,7 @@ def wait_draining(server):
 
 def warned(server):
     """What was cut or went wrong, in the log; a busy machine's slow Ollama and log readers are no matter."""
-    return server.logged('level=error|drain deadline|request failed')
+    return server.logged('level=(error|warn .*(drain deadline|request failed))')
 
 
 def refused(server):
