@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 # GNU make. `make` builds dist/ollachat, one static program; `./build.sh` does that on a bare machine and checks the result.
 #
-#   all (default)  check  test  bench  fuzz  lint  format  install  uninstall  dist  clean
+#   all (default)  check  test  bench  soak  fuzz  lint  format  install  uninstall  dist  clean
 #
 #   V=1          show the commands              CC=...       another compiler (default musl-gcc)
 #   DEBUG=1      no optimisation                CFLAGS=...   added at the end, as is LDFLAGS=...
 #   WERROR=1     warnings in our code are errors
 #   SAN=...      sanitizers of the `asan` flavour (address,undefined); SAN= is a plain native build
+#   REQUESTS=100000  how many `soak` sends
 #   SECONDS_EACH=60  how long `fuzz` runs each target
 #   PREFIX=/usr/local BINDIR=$(PREFIX)/bin DESTDIR=  where `install` puts the program and its two links
 
@@ -24,6 +25,7 @@ DEBUG ?= 0
 WERROR ?= 0
 SAN ?= address,undefined
 SECONDS_EACH ?= 60
+REQUESTS ?= 100000
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 DESTDIR ?=
@@ -251,7 +253,7 @@ build/fuzz/fuzz_%: build/fuzz/fuzz_%.o build/fuzz/libollachat.a build/fuzz/libbe
 
 -include $(UNIT_BIN:=.d) $(UNIT_HELPERS:%=build/$(ASAN)/unit/%.d) $(FUZZ_BIN:=.d)
 
-.PHONY: unit-programs fuzz-programs wound check test bench fuzz lint
+.PHONY: unit-programs fuzz-programs wound check test bench soak fuzz lint
 unit-programs: $(UNIT_BIN)
 wound: build/wound/$(RELEASE)/ollachat build/wound/$(ASAN)/ollachat
 fuzz-programs: $(FUZZ_BIN)
@@ -271,6 +273,9 @@ lint: $($(RELEASE)_OBJ)
 
 bench: all
 	$(Q)python3 tests/bench/run.py
+
+soak: all
+	$(Q)python3 tests/soak/run.py $(REQUESTS)
 
 # New finds go to a working folder under build/; a crash goes to tests/fuzz/crash/ and stays.
 fuzz: fuzz-programs

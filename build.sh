@@ -78,9 +78,9 @@ packages_for_build() {
 }
 
 # The tests: a native libc and sanitizers, libFuzzer, checkers, Python for the HTTP suites (with the parser that judges
-# the metrics), other TLS clients, a browser.
+# the metrics), other TLS clients, load balancers, a browser.
 packages_for_test() {
-	echo libc6-dev python3 python3-prometheus-client shellcheck clang clang-format openssl curl sslscan
+	echo libc6-dev python3 python3-prometheus-client shellcheck clang clang-format openssl curl sslscan haproxy nginx
 	if [ "${OLLACHAT_NO_BROWSER:-}" != 1 ] && is_debian && ! has_chromium; then
 		echo chromium fonts-dejavu-core
 	fi
@@ -100,8 +100,19 @@ missing_of() {
 	done
 }
 
+# Servers that the tests bring do not become services of this machine: none is started.
 install_packages() {
-	apt-get -q update && apt-get -q install -y --no-install-recommends "$@"
+	policy=/usr/sbin/policy-rc.d
+	ours=no
+	if [ "$mode" = test ] && [ ! -e "$policy" ]; then
+		ours=yes
+		printf '#!/bin/sh\nexit 101\n' > "$policy"
+		chmod 755 "$policy"
+	fi
+	installed=0
+	{ apt-get -q update && apt-get -q install -y --no-install-recommends "$@"; } || installed=$?
+	[ "$ours" = no ] || rm -f "$policy"
+	return "$installed"
 }
 
 # need STEP LIST...: installs what is missing of the list, or says what to install

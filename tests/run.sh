@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
-all='unit http cli faults tls clients e2e lint build asan-http asan-cli asan-faults asan-tls'
+all='unit http cli faults tls system clients e2e lint build asan-http asan-cli asan-faults asan-tls'
 OLLACHAT_BIN=${OLLACHAT_BIN:-dist/ollachat}
 UNIT_DIR=${UNIT_DIR:-build/asan/unit}
 RELEASE_DIR=${RELEASE_DIR:-build/release}
@@ -63,6 +63,7 @@ suite() {
 	cli) python3 tests/cli/run.py ;;
 	faults) python3 tests/faults/run.py ;;
 	tls) python3 tests/faults/over_tls.py ;;
+	system) python3 tests/system/run.py ;;
 	clients) node tests/clients/run.mjs ;;
 	e2e) e2e ;;
 	lint) sh tests/lint/run.sh ;;

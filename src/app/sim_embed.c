@@ -166,10 +166,8 @@ static void put_embed(struct sim_out *o, const struct sim_request *r, const stru
 	}
 	out(o, "],\"total_duration\":");
 	out_u64(o, s->total_ns);
-	if (s->load_ns > 0) {
-		out(o, ",\"load_duration\":");
-		out_u64(o, s->load_ns);
-	}
+	out(o, ",\"load_duration\":");
+	out_u64(o, MAX(s->load_ns, 1)); /* clients count on it: with Ollama it is never nothing */
 	out(o, ",\"prompt_eval_count\":");
 	out_u64(o, r->prompt_tokens);
 	out(o, "}");

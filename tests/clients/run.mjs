@@ -1,79 +1,17 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: MIT
 // run.mjs: the official clients `ollama` and `openai` against the gateway with the stand-in behind it, and against the
-// stand-in alone. OLLACHAT_BIN names the program; the clients come from vendor/test/node_modules (or OLLACHAT_TEST_MODULES).
+// stand-in alone; then all that many.mjs knows, through everything that happens to a gateway. OLLACHAT_BIN names the program; the clients come from vendor/test/node_modules (or OLLACHAT_TEST_MODULES).
 // The last line says how many passed and failed.
 
-import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { Server, health, load, until } from './program.mjs';
+import { manyClientsTests } from './many.mjs';
 
-const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const BINARY = path.resolve(process.env.OLLACHAT_BIN ?? path.join(ROOT, 'dist/ollachat'));
-const MODULES = path.resolve(process.env.OLLACHAT_TEST_MODULES ?? path.join(ROOT, 'vendor/test'));
 const TIMEOUT_MS = 30000;
-const SANITIZER = /(ERROR|WARNING|SUMMARY): \w*Sanitizer|runtime error: /;
 
-const require = createRequire(path.join(MODULES, 'package.json'));
-const { Ollama } = require('ollama');
-const OpenAI = require('openai').default;
-
-// --- the program ----------------------------------------------------------------------------------------------------
-
-class Server {
-	/** Starts a role on a free port; resolves when it says that it listens. */
-	static async start(role, ...options) {
-		const server = new Server();
-		const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(OLLACHAT|OLLAMA)_/.test(name)));
-		const args = [role, '--listen', '127.0.0.1:0', ...options];
-		server.role = role;
-		server.log = '';
-		server.process = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
-		server.ended = new Promise((resolve) => server.process.once('close', (code, signal) => resolve(code ?? signal)));
-		server.process.stderr.setEncoding('utf8').on('data', (text) => (server.log += text));
-		server.url = await server.#listening();
-		return server;
-	}
-
-	#listening() {
-		return new Promise((resolve, reject) => {
-			let said = '';
-			this.process.once('error', reject);
-			this.ended.then((code) => reject(new Error(`${this.role} ended with ${code}: ${this.log}`)));
-			this.process.stdout.setEncoding('utf8').on('data', (text) => {
-				said += text;
-				const found = /listening on (http:\/\/\S+)/.exec(said);
-				if (found) resolve(found[1]);
-			});
-		});
-	}
-
-	/** Ends it as Ctrl-C would; rejects unless it ended cleanly. */
-	async stop() {
-		this.process.kill('SIGINT');
-		const timer = setTimeout(() => this.process.kill('SIGKILL'), 10000);
-		const code = await this.ended;
-		clearTimeout(timer);
-		assert.equal(code, 0, `exit code of ${this.role}; log:\n${this.log.slice(-2000)}`);
-		assert.doesNotMatch(this.log, SANITIZER);
-	}
-}
-
-async function until(condition, what) {
-	const end = Date.now() + 10000;
-	for (;;) {
-		const value = await condition();
-		if (value) return value;
-		assert.ok(Date.now() < end, `waited 10 s for: ${what}`);
-		await new Promise((resolve) => setTimeout(resolve, 10));
-	}
-}
-
-async function health(server) {
-	return (await fetch(`${server.url}/health`)).json();
-}
+const { Ollama } = await load('ollama');
+const { default: OpenAI } = await load('openai');
 
 // --- the tests ------------------------------------------------------------------------------------------------------
 
@@ -316,7 +254,7 @@ async function setUp(servers) {
 	};
 	const sim = await start('sim', '--tokens-per-second', '2000', '--first-token-delay', '0');
 	const slowSim = await start('sim', '--tokens-per-second', '20');
-	const gateway = await start('backend', '--ollama', sim.url);
+	const gateway = await start('backend', '--ollama', sim.url, '--queue-timeout', '3600');
 	const slowGateway = await start('backend', '--ollama', slowSim.url);
 	const goneGateway = await start('backend', '--ollama', 'http://127.0.0.1:1');
 	const healthy = async (one) => (await health(one)).status === 'healthy';
@@ -353,11 +291,16 @@ async function main() {
 		}
 	};
 
+	process.on('unhandledRejection', (reason) => {
+		failed++;
+		console.log(`FAIL nobody took this error: ${reason?.stack ?? reason}`);
+	});
 	for (const [label, key] of [['stand-in', 'simClients'], ['gateway', 'gatewayClients']]) {
 		ollamaTests(label, () => setting[key]);
 		openaiTests(label, () => setting[key]);
 	}
 	gatewayTests(() => setting);
+	manyClientsTests(test);
 	try {
 		setting = await withTimeout(setUp(servers));
 		for (const { name, run } of tests) {
@@ -367,7 +310,7 @@ async function main() {
 		failed++;
 		console.log(`FAIL starting: ${error.stack}`);
 	}
-	for (const server of servers.reverse()) await judge(`${server.role} ends cleanly`, () => server.stop());
+	for (const server of servers.reverse()) await judge(`${server.name} ends cleanly`, () => server.stop());
 	console.log(`${passed} passed, ${failed} failed`);
 	process.exit(failed === 0 ? 0 : 1);
 }

@@ -2,6 +2,7 @@
 """wound.py: a backend whose clock the test winds, and what a client has been sent by now."""
 
 import contextlib
+import ssl
 
 from fake import upstream as fake
 from lib.clock import Clock
@@ -25,9 +26,9 @@ def take(client):
             if not data:
                 return True
             client.ahead += data
-    except BlockingIOError:
+    except (BlockingIOError, ssl.SSLWantReadError):
         return False
-    except ConnectionResetError:
+    except (ConnectionResetError, ssl.SSLError):
         return True
     finally:
         client.sock.settimeout(10)

@@ -4,6 +4,7 @@
 front. `run.py -v WORD` runs the tests whose names contain WORD; OLLACHAT_BIN names the program. The last line says how
 many passed and failed."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -11,7 +12,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib import harness  # noqa: E402
-from system import streams  # noqa: E402,F401
+
+for file in sorted(Path(__file__).parent.glob('*.py')):  # each registers its tests
+    if file.stem != 'run':
+        importlib.import_module(f'system.{file.stem}')
 
 if __name__ == '__main__':
     sys.exit(harness.main(__doc__, timeout=120, jobs=2))
