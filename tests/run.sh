@@ -62,7 +62,7 @@ suite() {
 	http) python3 tests/http/run.py ;;
 	cli) python3 tests/cli/run.py ;;
 	faults) python3 tests/faults/run.py ;;
-	tls) python3 tests/faults/over_tls.py ;;
+	tls) python3 tests/tls/run.py ;;
 	system) python3 tests/system/run.py ;;
 	clients) node tests/clients/run.mjs ;;
 	e2e) e2e ;;
@@ -71,7 +71,7 @@ suite() {
 	asan-http) sanitized python3 tests/http/run.py ;;
 	asan-cli) sanitized python3 tests/cli/run.py ;;
 	asan-faults) sanitized python3 tests/faults/run.py ;;
-	asan-tls) sanitized python3 tests/faults/over_tls.py ;;
+	asan-tls) sanitized python3 tests/tls/run.py ;;
 	*) echo "no such suite: $1" && return 1 ;;
 	esac
 }

@@ -72,6 +72,7 @@ class Exchange:
         self.left = threading.Event()  # the other side was seen to close
         self.ended = threading.Event()
         self.keep = True
+        self.until_close = False  # the body under way ends with the connection
 
     # raw
 
@@ -96,6 +97,8 @@ class Exchange:
 
     def close(self):
         self.keep = False
+        if self.until_close:
+            self.connection.say_bye()
         self.connection.close()
 
     def fin(self):
@@ -144,6 +147,7 @@ class Exchange:
             lines.append('Transfer-Encoding: chunked')
         else:
             lines.append('Connection: close')
+            self.until_close = True
         self.send(('\r\n'.join(lines) + '\r\n\r\n').encode())
 
     def chunk(self, data):
@@ -351,6 +355,13 @@ class Connection:
     def __init__(self, sock, number):
         self.sock, self.number = sock, number
         self.ahead = b''
+
+    def say_bye(self):
+        """With TLS, an end in order needs close_notify."""
+        try:
+            self.sock.unwrap()
+        except (AttributeError, OSError, ValueError):
+            pass
 
     def close(self):
         try:

@@ -199,9 +199,7 @@ def truncation_is_no_end():
         return answer
 
     def finish(x, notify):
-        if notify:
-            x.keep = False
-            x.connection.sock.unwrap()
+        x.until_close = notify
         x.close()
 
     with TestFolder() as folder:

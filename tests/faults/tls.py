@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""HTTPS on the listener: handshakes good and bad, records in odd sizes, ends in order and out of order. (over_tls.py runs
+"""HTTPS on the listener: handshakes good and bad, records in odd sizes, ends in order and out of order. (tests/tls/run.py runs
 all other tests over TLS, too; https_ollama.py has the other side.)"""
 
 import re
