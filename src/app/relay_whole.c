@@ -72,8 +72,10 @@ static enum relay_step early_end(struct relay *r)
 	struct arena a;
 	struct slice words;
 
-	if (r->status == 200 && r->plan.form == RELAY_FORM_EVENTS)
+	if (r->status == 200 && r->plan.form == RELAY_FORM_EVENTS) {
+		r->done = r->error_seen = false; /* whatever it said, it was in the wrong form */
 		return relay_fail(r, FAULT_NONSENSE, "no stream of events");
+	}
 	if (r->status == 200) {
 		conn_send(r->conn, buf_view(&r->carry));
 		if (r->plan.form == RELAY_FORM_LINES)
@@ -87,18 +89,19 @@ static enum relay_step early_end(struct relay *r)
 	return relay_refused(r, r->status, words);
 }
 
-/* What a whole reply means for log and figures. */
-static void judge(struct relay *r)
+/* What a whole reply means for log and figures. False: it is no JSON object. */
+static bool judge(struct relay *r)
 {
-	struct chat_event ev;
+	struct chat_event ev = { 0 };
 
 	r->result = r->status == 200 ? METRIC_OK : METRIC_ERROR;
 	if (!r->plan.generation)
-		return;
+		return true;
 	if (r->status >= 500)
 		metrics_fault(r->server->env.metrics, METRIC_FAULT_STATUS);
 	if (r->status == 200 && !r->body_out)
 		relay_watch_line(r, buf_view(&r->carry), &ev);
+	return ev.type != CHAT_BROKEN;
 }
 
 enum relay_step relay_whole_end(struct relay *r)
@@ -110,14 +113,16 @@ enum relay_step relay_whole_end(struct relay *r)
 	unsigned status = r->status;
 	size_t cap = r->carry_cap, n = buf_len(&r->carry);
 	char *block = r->carry.base;
+	bool sound = judge(r);
 	struct conn *c;
 
-	judge(r);
 	if (r->body_out)
 		return relay_finish(r);
 	if (status == 204 || status == 205 || status == 304 ||
 	    (status == 200 && n == 0 && !r->plan.admin))
 		return relay_fail(r, FAULT_NONSENSE, "a reply without content");
+	if (!sound)
+		return relay_fail(r, FAULT_NONSENSE, "a reply that is no JSON object");
 	if (is_mute_refusal(r))
 		return relay_fail(r, FAULT_FORBIDDEN, NULL);
 	if (r->early)

@@ -6,7 +6,7 @@ import json
 import signal
 
 from fake import upstream as fake
-from faults.forms import CHAT, CHAT_WHOLE, EMBED, ORIGIN, V1_WHOLE, check_good, check_refused
+from faults.forms import CHAT, CHAT_WHOLE, EMBED, ORIGIN, V1, V1_WHOLE, check_failed_stream, check_good, check_refused
 from lib.clock import Clock
 from lib.harness import Cases, Client, backend, check, equal, test, wait_until
 
@@ -204,3 +204,30 @@ def waits_that_would_outlast_the_drain_end_at_once():
             check_good(CHAT, reply)
         clock.wind(31)
         equal(server.process.wait(10), 0, 'exit code')
+
+
+@test
+def whole_reply_to_a_client_that_reads_events_is_told_as_a_failure():
+    """Its head went out with the first heartbeat; what the reply says of itself changes nothing."""
+    for body in ({'done': True}, {'error': 'late'}, {'id': 'x'}):
+        with Clock() as clock, fake.Upstream() as up, backend(up, clock=clock) as server, Client(server.address) as client:
+            up.on(V1.path, gated(lambda x, body=body: x.reply_json(body)))
+            V1.send(client)
+            up.wait_exchange(V1.path)
+            clock.stop()
+            clock.wind(16)
+            reply = client.read_head()
+            up.gate().set()
+            client.read_rest(reply)
+            check_failed_stream(V1, reply)
+
+
+@test
+def whole_reply_that_is_no_json_is_502():
+    for kind in (fake.JSON, 'text/html'):
+        with fake.Upstream() as up, backend(up) as server:
+            up.on_generations(lambda x, kind=kind: x.reply(200, b'<html>It works!</html>', kind))
+            for form in WHOLES:
+                with Client(server.address) as client:
+                    form.send(client)
+                    check_refused(client.read_reply(), 502, form.openai)
