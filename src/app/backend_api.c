@@ -404,7 +404,7 @@ static void generation(struct conn *c, struct relay_plan *plan, bool whole)
 	plan->generation = plan->beats = true;
 	plan->fin_is_gone = true;
 	plan->progress = plan->form == RELAY_FORM_LINES && wants_progress(c);
-	plan->first_byte_ms = whole ? cf->max_generation_ms : cf->first_byte_timeout_ms;
+	plan->first_byte_ms = whole ? 0 /* total_ms is */ : cf->first_byte_timeout_ms;
 	plan->stall_ms = cf->stall_timeout_ms;
 	plan->total_ms = cf->max_generation_ms;
 	relay_start(c, plan);

@@ -170,7 +170,7 @@ KINDS = {
 OF_FORM = {  # what a form makes of it, where that differs
     ('error_line', V1): 'unfinished', ('error_event', V1): 'in_stream',
     ('silent', CHAT_WHOLE): 'too_long', ('half_head_silent', CHAT_WHOLE): 'too_long',  # --max-generation is its deadline
-    ('error_line', CHAT_WHOLE): 'nonsense', ('no_end', CHAT_WHOLE): None, ('length_too_short', CHAT_WHOLE): None,
+    ('error_line', CHAT_WHOLE): 'nonsense', ('no_end', CHAT_WHOLE): 'nonsense', ('length_too_short', CHAT_WHOLE): 'nonsense',
     ('no_last_chunk', CHAT_WHOLE): 'broken', ('said_then_silent', CHAT_WHOLE): 'stall_timeout',
 }
 
