@@ -182,9 +182,9 @@ def connections(server):
 @test
 def silence_in_a_body_may_last_30_s():
     with wound_backend() as (clock, up, server), Client(server.address) as client:
+        clock.stop()
         client.send(client.head('POST', '/api/chat', {'Content-Length': 1000}) + b'{"model":')
         wait_until(lambda: connections(server) == 1, 'it is accepted')
-        clock.stop()
         clock.wind(29)
         check_silent(client, 'after 29 s')
         client.send(b'   ')
@@ -200,9 +200,9 @@ def silence_in_a_body_may_last_30_s():
 def body_that_trickles_is_refused_after_60_s():
     """It never is silent for long, but comes at less than 16 KiB a second."""
     with wound_backend() as (clock, up, server), Client(server.address) as client:
+        clock.stop()
         client.send(client.head('POST', '/api/chat', {'Content-Length': 10_000_000}) + b'{"model":"')
         wait_until(lambda: connections(server) == 1, 'it is accepted')
-        clock.stop()
         for second in range(58):
             client.send(b'x' * 1000)
             clock.wind(1)
@@ -222,8 +222,8 @@ def said_now(client):
 def body_at_20_kib_a_second_is_taken():
     with wound_backend() as (clock, up, server), Client(server.address) as client:
         body = b'{"model":"llama3.2:1b","messages":[{"role":"user","content":"' + b'x' * 20480 * 90 + b'"}]}'
-        client.send(client.head('POST', '/api/chat', {'Content-Length': len(body)}))
         clock.stop()
+        client.send(client.head('POST', '/api/chat', {'Content-Length': len(body)}))
         for at in range(0, len(body), 20480):
             client.send(body[at:at + 20480])
             clock.wind(1)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from fake import upstream as fake
 from faults.forms import CHAT, FORMS, V1_WHOLE, check_good, check_refused
 from faults.upgrade import Upgraded, healthy, upgrade_fails
-from lib.harness import Cases, Client, Server, TestFolder, backend, check, equal, test, wait_until
+from lib.harness import Cases, Client, Server, TestFolder, backend, check, equal, one_stack, test, wait_until
 
 KEY, OTHER = 'sk-MARKER-one/+=~', 'MARKER-two'
 NEEDS_KEY = [('GET', '/api/models'), ('GET', '/api/tags'), ('GET', '/api/ps'), ('GET', '/api/version'), ('GET', '/v1/models'),
@@ -227,7 +227,7 @@ def a_new_worker_knows_the_newest_keys():
 @test
 def no_worker_has_a_key_in_its_memory():
     """The file is the keeper's; a worker that nobody showed a key knows digests only."""
-    with fake.Upstream() as up, keyed(up, keys='MARKER-never-sent-by-anybody\n') as (server, path):
+    with fake.Upstream() as up, keyed(up, keys='MARKER-never-sent-by-anybody\n', env=one_stack()) as (server, path):
         server.process.send_signal(signal.SIGHUP)
         wait_until(lambda: server.logged('API keys were read again'), 'a line in the log')
         pid, found, path_found = server.worker(), [], False

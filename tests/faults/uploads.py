@@ -10,7 +10,7 @@ import threading
 
 from fake import upstream as fake
 from faults.forms import check_refused
-from lib.harness import Cases, Client, backend, check, equal, resident_bytes, test, wait_until
+from lib.harness import Cases, Client, backend, check, equal, one_stack, resident_bytes, test, wait_until
 
 DIGEST = 'sha256:' + '0a' * 32
 PATH = f'/api/blobs/{DIGEST}'
@@ -135,7 +135,7 @@ def as_chunk(data):
 @test
 def a_hundred_megabytes_with_flat_memory():
     total = 100 * MIB
-    with Store() as up, admin(up, '--max-body', '1k', '--body-memory', '64k') as server:
+    with Store() as up, admin(up, '--max-body', '1k', '--body-memory', '64k', env=one_stack()) as server:
         before = resident_bytes(server.worker())
         for number, (fields, wrap, last) in enumerate((({'Content-Length': total}, lambda data: data, b''),
                                                        ({'Transfer-Encoding': 'chunked'}, as_chunk, b'0\r\n\r\n')), 1):

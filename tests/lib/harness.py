@@ -130,6 +130,12 @@ def added_options(role, options):
     return ()
 
 
+def one_stack():
+    """For a look at a process's memory: the address sanitizer then keeps no copies of stack frames that are gone."""
+    options = os.environ.get('ASAN_OPTIONS', '')
+    return {'ASAN_OPTIONS': ':'.join(filter(None, (options, 'detect_stack_use_after_return=0')))}
+
+
 class Server:
     """The program in a role, on a free port of 127.0.0.1; a context manager that also judges its end."""
 
