@@ -8,6 +8,7 @@
 enum {
 	ARENA = 16 * 1024, /* for judging a body, and the head that Ollama is sent */
 	DIGEST_HEX = 64,
+	MODEL_RAW_MAX = 6 * OLLAMA_NAME_MAX + 2, /* as escaped as can be */
 };
 
 /* Memory that lasts as long as the request; false: answered. */
@@ -71,6 +72,10 @@ static bool prepare(struct conn *c, struct relay_plan *plan, struct ollama_reque
 		return false;
 	if (!ollama_request_read(OLLAMA_ADMIN, conn_body(c), &a, q)) {
 		conn_error(c, q->refuse, q->error, 0);
+		return false;
+	}
+	if (q->model.raw.n > MODEL_RAW_MAX) {
+		conn_error(c, 400, SLICE("the model's name is too long"), 0);
 		return false;
 	}
 	log_model(c, &a, q->model);

@@ -2,7 +2,7 @@
 /* admission.c: a limited number of turns, and a fair queue in front of them. */
 #include "app/admission.h"
 
-enum { SERVICE_GUESS_MS = 30000, RETRY_MAX = 300, DISPLACE_LEAD = 2 };
+enum { SERVICE_GUESS_MS = 30000, RETRY_MAX = 300, JITTER = 20, DISPLACE_LEAD = 2 };
 
 void admission_init(struct admission *a, unsigned limit, unsigned max_queue, int64_t max_wait)
 {
@@ -186,8 +186,11 @@ struct ticket *admission_hopeless(const struct admission *a, int64_t now, int64_
 
 unsigned admission_retry_after(int64_t estimate_ms, uint64_t random)
 {
-	int64_t s = (estimate_ms + estimate_ms * (int64_t)(random % 21) / 100 + 999) / 1000;
+	int64_t percent = (int64_t)(random % (JITTER + 1));
+	int64_t s = (estimate_ms + estimate_ms * percent / 100 + 999) / 1000;
 
+	if (estimate_ms >= RETRY_MAX * 1000) /* all at the same time would be no jitter */
+		s = RETRY_MAX - RETRY_MAX * percent / 100;
 	return (unsigned)MAX(1, MIN(s, RETRY_MAX));
 }
 
@@ -208,7 +211,8 @@ static struct ticket *find_displaced(const struct admission *a, unsigned own)
 	if (t == NULL)
 		return NULL;
 	do {
-		if (t->count > most->count)
+		if (t->count > most->count ||
+		    (t->count == most->count && most->last->told && !t->last->told))
 			most = t;
 		t = t->ring_next;
 	} while (t != a->turn);

@@ -44,8 +44,8 @@ void admission_init(struct admission *, unsigned limit, unsigned max_queue, int6
 enum admit admission_ask(struct admission *, struct ticket *, const uint8_t party[ADMISSION_PARTY],
 			 void *owner, int64_t now, struct ticket **displaced);
 
-/* The ticket's request ended, or left the queue. `served`: it ran long enough to say how long one
- * takes (a refused connection does not). Returns the next to run (its state is already
+/* The ticket's request ended, or left the queue. `served`: its time says how long one takes (that of
+ * a failure or of a client that left does not). Returns the next to run (its state is already
  * TICKET_RUNNING), or NULL. */
 struct ticket *admission_leave(struct admission *, struct ticket *, int64_t now, bool served);
 
@@ -61,7 +61,8 @@ int64_t admission_estimate(const struct admission *, const uint8_t party[ADMISSI
 /* A waiting ticket that will hardly run before the deadline; NULL: none. */
 struct ticket *admission_hopeless(const struct admission *, int64_t now, int64_t deadline);
 
-/* For Retry-After: an estimate in whole seconds, 1 to 300, with up to 20 % added by `random`. */
+/* For Retry-After: an estimate in whole seconds, 1 to 300, with up to 20 % added by `random`
+ * (taken away at 300, or all would come back at once). */
 unsigned admission_retry_after(int64_t estimate_ms, uint64_t random);
 
 #endif

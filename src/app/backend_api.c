@@ -262,7 +262,7 @@ static void pass(struct conn *c, enum relay_mode mode)
 	struct relay_plan plan = { 0 };
 	struct arena a;
 
-	if (!wide_arena(c, &a, c->req->uri.path.n * 4 + 1024))
+	if (!wide_arena(c, &a, c->req->uri.path.n * 6 + 1024))
 		return;
 	plan.mode = mode;
 	plan.parts[0] = request_head(c, &a, "GET", encode_path(&a, c->req->uri.path), -1);
@@ -287,7 +287,7 @@ void api_model(struct conn *c)
 	struct slice prefix = c->req->route->path, listed = c->server->env.config->models;
 	struct slice name = slice_from(c->req->uri.path, prefix.n);
 
-	if (name.n == 0 || (listed.n > 0 && !is_listed(listed, name)))
+	if (name.n == 0 || name.n > OLLAMA_NAME_MAX || (listed.n > 0 && !is_listed(listed, name)))
 		refuse_unlisted(c, name);
 	else
 		api_pass(c);

@@ -439,11 +439,6 @@ int64_t loader_loading(struct loader *l, struct slice model)
 	return d != NULL ? d->since : 0;
 }
 
-int64_t loader_since(const struct load_wait *w)
-{
-	return w->load->since;
-}
-
 /* ---- preload ---- */
 
 static bool wants_preload(struct loader *l, struct slice model)

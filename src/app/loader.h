@@ -38,6 +38,5 @@ bool loader_join(struct loader *, struct load_wait *, struct slice model, enum l
 void loader_leave(struct load_wait *);
 /* When the load of this model that is under way began, ms; 0: none is. */
 int64_t loader_loading(struct loader *, struct slice model);
-int64_t loader_since(const struct load_wait *); /* when the load began, ms */
 
 #endif

@@ -50,7 +50,8 @@ static void leave_gate(struct relay *r)
 {
 	if (r->plan.gate == NULL || r->ticket.state == TICKET_NONE)
 		return;
-	relay_turn_leave(r->server, r->plan.gate, &r->ticket, r->reply_byte);
+	relay_turn_leave(r->server, r->plan.gate, &r->ticket,
+			 r->result == METRIC_OK || r->result == METRIC_TIMEOUT);
 	publish(r);
 }
 
@@ -70,6 +71,8 @@ static void count(struct relay *r)
 	struct metrics *m = r->server->env.metrics;
 
 	r->conn->req->log.result = names[r->result];
+	if (r->plan.admin && r->result == METRIC_OK) /* models may have come or gone */
+		server_ask_probe(r->server);
 	if (!r->plan.generation)
 		return;
 	metrics_generation(m, r->result);
@@ -114,7 +117,7 @@ static void on_gone(void *work)
 {
 	struct relay *r = work;
 
-	r->result = METRIC_CANCELLED;
+	r->result = r->done ? METRIC_OK : METRIC_CANCELLED;
 	relay_release(r, false);
 }
 
@@ -162,13 +165,28 @@ static void on_loaded(void *ctx, enum load_end end)
 		go(r);
 }
 
+/* True: the relay goes on when the model is there, or is gone already. */
 static bool wait_for_model(struct relay *r)
 {
 	const struct relay_plan *p = &r->plan;
+	int64_t since;
 
-	return p->loader != NULL && loader_lacks(p->loader, p->model) &&
-	       loader_join(p->loader, &r->load, p->model, p->load, &r->ticket);
+	if (p->loader == NULL || !loader_lacks(p->loader, p->model))
+		return false;
+	since = loader_loading(p->loader, p->model);
+	relay_state_enter(r, RELAY_LOADING);
+	if (since > 0)
+		r->state_ms = since;
+	return loader_join(p->loader, &r->load, p->model, p->load, &r->ticket);
 }
+
+static void on_cut(void *work)
+{
+	relay_fail(work, FAULT_STOPPING, NULL);
+}
+
+static const struct work_ops leaving_ops = { on_gone, relay_on_drained, true, on_cut };
+static const struct work_ops patient_ops = { on_gone, relay_on_drained, false, on_cut };
 
 static void begin(struct relay *r)
 {
@@ -179,12 +197,10 @@ static void begin(struct relay *r)
 				relay_now(r) - r->asked_ms);
 	publish(r);
 	relay_timer_arm(r, 0);
-	if (!wait_for_model(r)) {
+	if (!r->plan.fin_is_gone) /* whoever half-closed while it waited has left all the same */
+		conn_work_start(r->conn, &patient_ops, r);
+	if (!wait_for_model(r))
 		go(r);
-		return;
-	}
-	relay_state_enter(r, RELAY_LOADING);
-	r->state_ms = loader_since(&r->load);
 }
 
 static void on_begin(void *ctx, unsigned events)
@@ -218,14 +234,6 @@ static void on_total(void *ctx, int64_t now)
 }
 
 /* ---- start ---- */
-
-static void on_cut(void *work)
-{
-	relay_fail(work, FAULT_STOPPING, NULL);
-}
-
-static const struct work_ops leaving_ops = { on_gone, relay_on_drained, true, on_cut };
-static const struct work_ops patient_ops = { on_gone, relay_on_drained, false, on_cut };
 
 static struct relay *relay_make(struct conn *c, const struct relay_plan *plan)
 {
@@ -289,7 +297,11 @@ void relay_start(struct conn *c, const struct relay_plan *plan)
 		conn_error(c, 503, SLICE("out of memory"), 5);
 		return;
 	}
-	conn_work_start(c, plan->fin_is_gone ? &leaving_ops : &patient_ops, r);
+	conn_work_start(c, &leaving_ops, r);
+	if (plan->parts[0].n == 0) { /* there was no room for it */
+		relay_fail(r, FAULT_MEMORY, NULL);
+		return;
+	}
 	if (is_hopeless(r)) {
 		relay_fail(r, FAULT_DRAINING, NULL);
 		return;

@@ -11,6 +11,7 @@
 #include "app/loader.h"
 #include "app/upstream.h"
 #include "proto/ollama.h"
+#include "proto/ollama_watch.h"
 #include "proto/sse.h"
 
 /* What becomes of a good reply. */
@@ -111,12 +112,13 @@ struct relay {
 	char type[128];  /* its Content-Type */
 	struct slice type_text;
 	unsigned retry_after; /* its Retry-After, or ours; 0: none */
-	int64_t length;       /* RELAY_PASS: the reply's Content-Length, else -1 */
+	int64_t length;       /* of the reply's body; -1: not known */
 	struct buf carry;     /* an unfinished line or event, or a whole reply so far */
 	size_t carry_cap;
 	struct buf answer; /* RELAY_ANSWER */
 	size_t answer_cap;
 	struct sse_watch sse;
+	struct ollama_watch watch; /* of a line or reply that is too long to keep */
 
 	bool up_keep;    /* the connection may serve another request */
 	bool reply_byte; /* the upstream has answered something */
@@ -125,7 +127,6 @@ struct relay {
 	bool early;            /* it went out before the upstream's, as 200 */
 	bool body_out;         /* a part of a whole reply's body is out */
 	bool done, error_seen; /* the stream said so */
-	bool quoting;          /* a failure's detail is in the upstream's words: never logged */
 	bool mid_unit;         /* part of a line or event is out */
 	bool paused;           /* the client is slow: we do not read */
 };

@@ -63,7 +63,7 @@ static void beat(struct relay *r)
 		return;
 	}
 	metrics_heartbeat(r->server->env.metrics);
-	speak(r, r->plan.form == RELAY_FORM_EVENTS ? SLICE(": ping\n\n") : SLICE(" "));
+	speak(r, relay_form_of(r) == RELAY_FORM_EVENTS ? SLICE(": ping\n\n") : SLICE(" "));
 }
 
 /* ---- progress ---- */

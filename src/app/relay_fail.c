@@ -5,7 +5,10 @@
 #include "base/fmt.h"
 #include "proto/openai.h"
 
-enum { NOT_OLLAMAS = METRIC_FAULTS /* the upstream did nothing wrong */ };
+enum {
+	NOT_OLLAMAS = METRIC_FAULTS, /* the upstream did nothing wrong */
+	WORDS_MAX = 600,             /* escaped they are up to six times as long */
+};
 
 /* % stands for the upstream's name. */
 static const struct fault {
@@ -92,24 +95,14 @@ static void error_line(struct buf *b, unsigned status, struct slice text, unsign
 	buf_put(b, SLICE("}\n"));
 }
 
-/* What the client reads just now. */
-static enum relay_form form_of(const struct relay *r)
-{
-	if (r->mode == RELAY_LINES)
-		return RELAY_FORM_LINES;
-	if (r->mode == RELAY_EVENTS)
-		return RELAY_FORM_EVENTS;
-	return r->early ? r->plan.form : RELAY_FORM_WHOLE;
-}
-
 static void error_unit(const struct relay *r, struct buf *b, unsigned status, struct slice text,
 		       unsigned wait)
 {
 	const struct route *route = r->conn->req->route;
 
-	if (form_of(r) == RELAY_FORM_EVENTS)
+	if (relay_form_of(r) == RELAY_FORM_EVENTS)
 		openai_error_event_write(b, status, text, r->plan.responses);
-	else if (form_of(r) == RELAY_FORM_WHOLE && (route->flags & ROUTE_OPENAI))
+	else if (relay_form_of(r) == RELAY_FORM_WHOLE && (route->flags & ROUTE_OPENAI))
 		openai_error_write(b, status, text);
 	else
 		error_line(b, status, text, wait);
@@ -126,7 +119,7 @@ static enum ending ending_of(const struct relay *r)
 {
 	if (r->mid_unit || r->mode == RELAY_PASS)
 		return END_BREAK;
-	if (form_of(r) != RELAY_FORM_WHOLE)
+	if (relay_form_of(r) != RELAY_FORM_WHOLE)
 		return END_IN_BAND;
 	return r->early && !r->body_out ? END_SHORT : END_BREAK;
 }
@@ -158,6 +151,7 @@ static enum relay_step tell(struct relay *r, unsigned status, struct slice words
 	unsigned wait = status == 503 || status == 429 ? relay_retry_after(r) : 0;
 	struct conn *c;
 
+	words.n = MIN(words.n, (size_t)WORDS_MAX);
 	buf_init(&unit, mem, sizeof(mem));
 	error_unit(r, &unit, status, words, wait);
 	if (committed)
@@ -187,14 +181,21 @@ static void log_failure(struct relay *r, unsigned status, struct slice why)
 	log_end(&l);
 }
 
+/* Whether the stream said its end before it failed. */
+static bool has_ended(const struct relay *r)
+{
+	bool stream = r->mode == RELAY_LINES || r->mode == RELAY_EVENTS || r->mode == RELAY_ANSWER;
+
+	return stream && (r->done || (r->error_seen && r->committed));
+}
+
 enum relay_step relay_fail(struct relay *r, enum relay_fault fault, const char *detail)
 {
 	const struct fault *f = &faults[fault];
 	char mem[512];
 	struct buf b;
 
-	if (r->done || (r->error_seen && r->committed)) {
-		/* it had said its end; how it hung up is no matter */
+	if (has_ended(r)) { /* how it hung up is no matter */
 		r->up_keep = false;
 		relay_carry_drop(r);
 		return relay_reply_done(r);

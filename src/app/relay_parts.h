@@ -15,6 +15,16 @@ static inline int64_t relay_now(const struct relay *r)
 	return loop_now(r->server->env.loop);
 }
 
+/* What the client reads just now. */
+static inline enum relay_form relay_form_of(const struct relay *r)
+{
+	if (r->mode == RELAY_LINES)
+		return RELAY_FORM_LINES;
+	if (r->mode == RELAY_EVENTS)
+		return RELAY_FORM_EVENTS;
+	return r->early || !r->committed ? r->plan.form : RELAY_FORM_WHOLE;
+}
+
 /* ---- relay.c: its life ---- */
 
 /* Lets go of everything but the connection. */
@@ -50,6 +60,7 @@ enum relay_step relay_units_feed(struct relay *, struct slice piece);
 enum relay_step relay_units_end(struct relay *); /* the body is over; what is left is a line */
 /* Reads a line's meaning: done, error, first token, counts. */
 void relay_watch_line(struct relay *, struct slice unit, struct chat_event *);
+void relay_take_tokens(struct relay *, uint64_t input, uint64_t output);
 
 /* ---- relay_whole.c: replies that are collected ---- */
 

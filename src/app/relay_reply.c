@@ -43,7 +43,7 @@ unsigned relay_retry_after(struct relay *r)
 	if (r->plan.gate == NULL)
 		return RETRY_AFTER_DEFAULT;
 	return admission_retry_after(admission_estimate(r->plan.gate, r->conn->req->party),
-				     r->server->request_seed + r->server->request_count);
+				     server_random(r->server));
 }
 
 enum relay_step relay_finish(struct relay *r)

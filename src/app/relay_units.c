@@ -46,13 +46,18 @@ static void in_stream_error(struct relay *r)
 	r->conn->req->log.intended_status = 502;
 }
 
+void relay_take_tokens(struct relay *r, uint64_t input, uint64_t output)
+{
+	if (input == 0 && output == 0)
+		return;
+	r->input_tokens = input;
+	r->output_tokens = output;
+}
+
 void relay_watch_line(struct relay *r, struct slice unit, struct chat_event *ev)
 {
 	ollama_line_read(unit, ev);
-	if (ev->prompt_eval_count > 0 || ev->eval_count > 0) {
-		r->input_tokens = ev->prompt_eval_count;
-		r->output_tokens = ev->eval_count;
-	}
+	relay_take_tokens(r, ev->prompt_eval_count, ev->eval_count);
 	switch (ev->type) {
 	case CHAT_DELTA:
 		first_token(r);
@@ -67,6 +72,19 @@ void relay_watch_line(struct relay *r, struct slice unit, struct chat_event *ev)
 		r->done = r->done || (r->plan.admin && ev->success);
 		break;
 	}
+}
+
+/* What the bytes that passed by have said so far. */
+static void take_watched(struct relay *r)
+{
+	bool error = r->mode == RELAY_EVENTS ? r->sse.error : r->watch.error;
+
+	r->done |= r->mode == RELAY_EVENTS ? r->sse.done : r->watch.done;
+	if (error)
+		in_stream_error(r);
+	relay_take_tokens(r, r->mode == RELAY_EVENTS ? r->sse.input_tokens : r->watch.input_tokens,
+			  r->mode == RELAY_EVENTS ? r->sse.output_tokens : r->watch.output_tokens);
+	first_token(r);
 }
 
 /* The error's own words, NUL-ended. */
@@ -94,7 +112,6 @@ static enum relay_step answer_add(struct relay *r, const struct chat_event *ev)
 	if (ev->type == CHAT_ERROR) {
 		error_words(ev, words, sizeof(words));
 		r->error_seen = false; /* it is not passed on: we tell it */
-		r->quoting = true;
 		return relay_fail(r, FAULT_IN_STREAM, words);
 	}
 	if (ev->content.n > 0 &&
@@ -125,12 +142,7 @@ static enum relay_step unit_out(struct relay *r, struct slice unit)
 	}
 	if (r->mode == RELAY_EVENTS) {
 		sse_watch_feed(&r->sse, unit);
-		r->done = r->done || r->sse.done;
-		r->input_tokens = r->sse.input_tokens;
-		r->output_tokens = r->sse.output_tokens;
-		if (r->sse.error)
-			in_stream_error(r);
-		first_token(r);
+		take_watched(r);
 		return RELAY_GO_ON;
 	}
 	if (is_blank(unit) ||
@@ -146,9 +158,17 @@ static void piece_out(struct relay *r, struct slice piece)
 	relay_commit(r, -1);
 	conn_send(r->conn, piece);
 	r->out_ms = relay_now(r);
-	r->mid_unit = true;
-	if (r->mode == RELAY_EVENTS)
+	if (r->mode == RELAY_EVENTS) {
 		sse_watch_feed(&r->sse, piece);
+		r->mid_unit = !r->sse.between;
+	} else {
+		if (!r->mid_unit)
+			ollama_watch_init(&r->watch);
+		ollama_watch_feed(&r->watch, piece);
+		r->mid_unit = piece.p[piece.n - 1] != '\n';
+	}
+	if (!r->mid_unit)
+		take_watched(r);
 }
 
 static enum relay_step carry_add(struct relay *r, struct slice piece)
@@ -169,15 +189,14 @@ static enum relay_step carry_add(struct relay *r, struct slice piece)
 /* The rest of a unit of which a part is out already. */
 static struct slice finish_long_unit(struct relay *r, struct slice piece)
 {
-	size_t end = unit_end(r, piece, 0);
+	while (r->mid_unit && piece.n > 0) {
+		const char *end = memchr(piece.p, '\n', piece.n);
+		size_t n = end != NULL ? (size_t)(end - piece.p) + 1 : piece.n;
 
-	if (end == 0) {
-		piece_out(r, piece);
-		return slice_make(piece.p, 0);
+		piece_out(r, slice_make(piece.p, n));
+		piece = slice_from(piece, n);
 	}
-	piece_out(r, slice_make(piece.p, end));
-	r->mid_unit = false;
-	return slice_from(piece, end);
+	return piece;
 }
 
 /* Joins to what is carried no more than up to the next end. Says how much of the piece it took. */
@@ -188,10 +207,8 @@ static enum relay_step continue_carried(struct relay *r, struct slice piece, siz
 	*took = end > 0 ? end : piece.n;
 	if (carry_add(r, slice_make(piece.p, *took)) == RELAY_ENDED)
 		return RELAY_ENDED;
-	if (r->mid_unit) { /* it went out in pieces */
-		r->mid_unit = end == 0;
+	if (buf_len(&r->carry) == 0) /* it went out in pieces */
 		return RELAY_GO_ON;
-	}
 	if (r->mode == RELAY_EVENTS)
 		end = unit_end(r, buf_view(&r->carry), before > 2 ? before - 2 : 0);
 	if (end == 0)
@@ -207,7 +224,7 @@ static size_t blank_lines(const struct relay *r, struct slice piece)
 {
 	size_t n = 0;
 
-	while (r->mode != RELAY_EVENTS && n < piece.n && piece.p[n] == '\n')
+	while (n < piece.n && piece.p[n] == '\n')
 		n++;
 	return n;
 }

@@ -16,10 +16,13 @@ enum {
 static enum relay_step pass_on(struct relay *r, struct slice piece)
 {
 	relay_commit(r, r->length);
+	ollama_watch_init(&r->watch);
 	if (buf_len(&r->carry) > 0)
 		conn_send(r->conn, buf_view(&r->carry));
+	ollama_watch_feed(&r->watch, buf_view(&r->carry));
 	relay_carry_drop(r);
 	conn_send(r->conn, piece);
+	ollama_watch_feed(&r->watch, piece);
 	r->body_out = true;
 	return RELAY_GO_ON;
 }
@@ -30,6 +33,7 @@ enum relay_step relay_whole_feed(struct relay *r, struct slice piece)
 
 	if (r->body_out) {
 		conn_send(r->conn, piece);
+		ollama_watch_feed(&r->watch, piece);
 		return RELAY_GO_ON;
 	}
 	if (relay_keep(r, &r->carry, &r->carry_cap, piece,
@@ -72,10 +76,10 @@ static enum relay_step early_end(struct relay *r)
 	struct arena a;
 	struct slice words;
 
-	if (r->status == 200 && r->plan.form == RELAY_FORM_EVENTS) {
-		r->done = r->error_seen = false; /* whatever it said, it was in the wrong form */
+	if (r->status == 200 && r->plan.form == RELAY_FORM_EVENTS)
 		return relay_fail(r, FAULT_NONSENSE, "no stream of events");
-	}
+	if (r->status == 200 && r->plan.form == RELAY_FORM_LINES && !r->done && !r->error_seen)
+		return relay_fail(r, FAULT_NONSENSE, "no stream of lines");
 	if (r->status == 200) {
 		conn_send(r->conn, buf_view(&r->carry));
 		if (r->plan.form == RELAY_FORM_LINES)
@@ -99,8 +103,14 @@ static bool judge(struct relay *r)
 		return true;
 	if (r->status >= 500)
 		metrics_fault(r->server->env.metrics, METRIC_FAULT_STATUS);
-	if (r->status == 200 && !r->body_out)
+	if (r->body_out)
+		relay_take_tokens(r, r->watch.input_tokens, r->watch.output_tokens);
+	else if (r->status == 200)
 		relay_watch_line(r, buf_view(&r->carry), &ev);
+	if (r->error_seen || (r->body_out && r->watch.error))
+		r->result = METRIC_ERROR;
+	if (!r->committed) /* it goes out as it came */
+		r->conn->req->log.intended_status = 0;
 	return ev.type != CHAT_BROKEN;
 }
 

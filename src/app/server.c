@@ -51,6 +51,16 @@ bool server_is_draining(const struct server *s)
 	return s->env.shared->drain != DRAIN_NONE;
 }
 
+/* SplitMix64. */
+uint64_t server_random(struct server *s)
+{
+	uint64_t x = s->random += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return x ^ (x >> 31);
+}
+
 bool server_body_claim(struct server *s, size_t was, size_t now)
 {
 	uint64_t before = was > SERVER_BODY_SMALL ? was : 0,
@@ -353,6 +363,7 @@ static bool server_open(struct server *s, struct config *config, const struct wo
 		return false;
 	batch_log(s);
 	proc_random(&s->request_seed, sizeof(s->request_seed));
+	proc_random(&s->random, sizeof(s->random));
 	timer_init(&s->accept_timer, on_accept_timer, s);
 	server_drain_init(s);
 	s->channel_handle = loop_add(s->env.loop, start->channel, LOOP_READ, on_channel, s);

@@ -125,7 +125,7 @@ struct server {
 	struct timer accept_timer;
 	bool listening;
 	uint64_t body_used; /* of --body-memory */
-	uint64_t request_seed, request_count;
+	uint64_t request_seed, request_count, random;
 	struct timer drain_timer;
 	int64_t drain_told_ms; /* the deadline the role knows of */
 	bool cutting;          /* the drain's deadline has passed */
@@ -159,6 +159,7 @@ void server_conn_closed(struct server *, struct conn *);
 void server_idle_add(struct server *, struct conn *);
 void server_idle_remove(struct server *, struct conn *);
 struct slice server_date_field(struct server *);
+uint64_t server_random(struct server *); /* for spreading things, not for secrets */
 bool server_is_draining(const struct server *);
 /* Never NULL: the role's fallback when nothing matches. */
 const struct route *server_route_find(const struct server *, struct slice path);

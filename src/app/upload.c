@@ -452,7 +452,7 @@ void upload_start(struct conn *c, struct slice head)
 {
 	static const struct work_ops ops = { on_gone, NULL, false, on_cut };
 	size_t cap;
-	struct upload *u = mem_take(&c->server->mem, BLOCK, &cap);
+	struct upload *u = head.n > 0 ? mem_take(&c->server->mem, BLOCK, &cap) : NULL;
 
 	if (u == NULL) {
 		conn_error(c, 503, SLICE("out of memory"), 5);

@@ -11,7 +11,11 @@
 
 #include "io/sock.h"
 
-enum { BACKLOG = 65535 /* the kernel lowers it to net.core.somaxconn */ };
+enum {
+	BACKLOG = 65535, /* the kernel lowers it to net.core.somaxconn */
+	/* What the kernel keeps unsent for a slow peer, instead of megabytes of its send buffer. */
+	UNSENT_MAX = 64 * 1024,
+};
 
 union any_addr {
 	struct sockaddr sa;
@@ -56,13 +60,14 @@ int sock_listen(const struct sock_addr *a, bool shared, const char **why)
 {
 	union any_addr addr;
 	socklen_t n = addr_to_kernel(a, &addr);
-	int on = 1, off = 0;
+	int on = 1, off = 0, lowat = UNSENT_MAX;
 	int fd = socket(addr.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		goto fail;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
 	if (a->v6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
 	if (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
@@ -257,7 +262,7 @@ unsigned sock_listen_fds(int *first)
 bool sock_adopt_listener(int fd)
 {
 	struct sock_addr local;
-	int on = 1, listening = 0, flags = fcntl(fd, F_GETFL);
+	int on = 1, lowat = UNSENT_MAX, listening = 0, flags = fcntl(fd, F_GETFL);
 	socklen_t n = sizeof(listening);
 
 	if (flags < 0 || !sock_local(fd, &local))
@@ -265,5 +270,6 @@ bool sock_adopt_listener(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) != 0 || !listening)
 		return false;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
 	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }

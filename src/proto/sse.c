@@ -58,6 +58,9 @@ static void read_data(struct sse_watch *w, struct slice data, bool cut)
 		return;
 	if (cut) {
 		w->error |= slice_starts(data, SLICE("{\"error\":{"));
+		w->done |= has_text(data, SLICE("\"type\":\"response.completed\"")) ||
+			   has_text(data, SLICE("\"type\":\"response.incomplete\"")) ||
+			   has_text(data, SLICE("\"type\":\"response.failed\""));
 		return;
 	}
 	if (!json_check(data, &top, &err))

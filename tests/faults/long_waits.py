@@ -6,7 +6,7 @@ import json
 import signal
 
 from fake import upstream as fake
-from faults.forms import CHAT, CHAT_WHOLE, EMBED, ORIGIN, V1, V1_WHOLE, check_failed_stream, check_good, check_refused
+from faults.forms import CHAT, CHAT_WHOLE, EMBED, GENERATE, ORIGIN, RESPONSES, V1, V1_WHOLE, check_failed_stream, check_good, check_refused
 from lib.clock import Clock
 from lib.harness import Cases, Client, backend, check, equal, test, wait_until
 
@@ -231,3 +231,89 @@ def whole_reply_that_is_no_json_is_502():
                 with Client(server.address) as client:
                     form.send(client)
                     check_refused(client.read_reply(), 502, form.openai)
+
+
+@test
+def last_line_longer_than_we_keep_is_understood():
+    """The context of /api/generate, and a response that repeats itself whole, come in the last line or event."""
+    line = {'model': fake.NAME, 'response': '', 'done': True, 'context': list(range(100000, 130000)), 'prompt_eval_count': 3,
+            'eval_count': 5}
+    event = fake.sse({'type': 'response.completed', 'response': {'output': 'x' * 200000}})
+    cases = Cases()
+    for form, kind, last in ((GENERATE, fake.NDJSON, fake.dump(line) + b'\n'), (RESPONSES, fake.SSE, event),
+                             (GENERATE, fake.NDJSON, fake.dump({'error': 'e' * 70000}) + b'\n')):
+        with cases(f'{form.name}, {last[:20]}'), fake.Upstream() as up, backend(up) as server, Client(server.address) as client:
+            up.on(form.path, lambda x, kind=kind, last=last: x.reply_stream([last], kind))
+            form.send(client)
+            reply = client.read_reply()
+            equal((reply.ended, len(reply.body)), ('chunked', len(last)), 'what came')
+            equal(reply.body, last, 'the line')
+            result = 'error' if b'eeee' in last else 'ok'
+            wait_until(lambda result=result: server.logged(f'msg=request .*result={result}'), 'the result in the log')
+            if b'context' in last:
+                equal(metric(server, 'ollachat_output_tokens_total'), 5, 'tokens')
+    cases.judge()
+
+
+@test
+def event_that_goes_out_in_pieces_is_not_beaten_into():
+    with Clock() as clock, fake.Upstream() as up, backend(up, clock=clock) as server, Client(server.address) as client:
+        def script(x):
+            x.head(200, fake.SSE)
+            x.chunk(b'data: ' + b'x' * 100000)
+            x.chunk(b'\n')
+            x.pass_gate()
+            x.chunk(b'data: y\n\n')
+            x.chunk(fake.sse(b'[DONE]'))
+            x.last_chunk()
+        up.on(V1.path, script)
+        up.gate().clear()
+        V1.send(client)
+        reply = client.read_head()
+        while not reply.body.endswith(b'\n'):
+            client.read_chunk(reply)
+        clock.stop()
+        clock.wind(40)
+        up.gate().set()
+        client.read_rest(reply)
+        check(b'ping' not in reply.body, 'a ping inside an event')
+        check(reply.body.endswith(b'x\ndata: y\n\ndata: [DONE]\n\n'), 'the events')
+
+
+@test
+def names_longer_than_any_model_s_are_refused():
+    with fake.Upstream() as up, backend(up, '--allow-admin') as server:
+        equal(server.get('/v1/models/' + '%20' * 3790).status, 404, 'status')
+        equal(server.post('/api/pull', {'model': 'a' * 16100}).status, 400, 'status')
+        equal(up.requests('/api/pull'), [], 'requests at the upstream')
+
+
+@test
+def passage_whose_client_left_in_the_queue_is_not_asked_for():
+    with fake.Upstream() as up, backend(up) as server:
+        up.on('/api/show', gated(fake.answer))
+        clients = [server.client() for _ in range(20)]
+        for client in clients:
+            client.request('POST', '/api/show', {'model': fake.NAME})
+        up.wait_exchange('/api/show', 16)
+        wait_until(lambda: metric(server, 'ollachat_http_connections') >= 20, 'all of them are here')
+        for client in clients[16:]:
+            client.fin()
+        wait_until(lambda: len(server.logged('path=/api/show .*result=cancelled')) == 4, 'four have left')
+        up.gate().set()
+        for client in clients[:16]:
+            equal(client.read_reply().status, 200, 'status')
+        equal(len(up.requests('/api/show')), 16, 'requests at the upstream')
+
+
+@test
+def retry_after_differs_also_behind_a_load_balancer():
+    with fake.Upstream() as up, backend(up, '--max-queue', '0') as server:
+        up.on('/api/chat', gated(fake.answer))
+        running = ask(server)
+        wait_counts(server, 1, 0)
+        waits = {server.post('/api/chat', CHAT.body, fields=[('X-Amzn-Trace-Id', 'Root=1-67891233-abcdef012345678912345678')])
+                 .get('Retry-After') for _ in range(30)}
+        check(len(waits) > 3, f'{waits}')
+        up.gate().set()
+        check_good(CHAT, running.read_reply())
