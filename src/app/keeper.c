@@ -90,8 +90,7 @@ static bool group_open(struct keeper *k, size_t i)
 
 		name_host(g, plan->upstream);
 		if (plan->upstream->https) {
-			tls = tls_client_open(&k->mem, tls_source_shared(k->plan->tls),
-					      plan->upstream, k->clock);
+			tls = tls_source_client(k->plan->tls, &k->mem, plan->upstream, k->clock);
 			if (tls == NULL)
 				return false;
 		}

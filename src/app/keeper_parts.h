@@ -58,6 +58,11 @@ struct keeper {
 	int successor_pid, successor_channel; /* while it is not ready; 0, -1: none */
 	struct loop_handle successor_handle;
 	struct timer successor_timer;
+	/* What is decided here is decided by these; the shared page gets copies, for a worker that was
+	 * taken over could write anything there. */
+	enum drain_phase drain;
+	int64_t drain_deadline_ms;
+	uint32_t restarts;
 	bool handed_over; /* a newer process listens */
 	bool stopping;    /* a signal asked for it */
 	struct timer announce, deadline;
@@ -93,7 +98,7 @@ void keeper_hand_over(struct keeper *);
 /* Dead workers are not replaced any more. */
 static inline bool keeper_is_ending(const struct keeper *k)
 {
-	return k->handed_over || k->shared->drain == DRAIN_FINISH;
+	return k->handed_over || k->drain == DRAIN_FINISH;
 }
 void keeper_stop_when_empty(struct keeper *);
 /* The last lines of the log. */

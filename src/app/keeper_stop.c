@@ -36,16 +36,23 @@ void keeper_stop_when_empty(struct keeper *k)
 	loop_stop(k->loop);
 }
 
+static void set_phase(struct keeper *k, enum drain_phase phase)
+{
+	k->drain = phase;
+	k->shared->drain_deadline_ms = k->drain_deadline_ms;
+	k->shared->drain = phase;
+}
+
 static void set_deadline(struct keeper *k, int64_t deadline, enum drain_phase phase)
 {
-	k->shared->drain_deadline_ms = deadline;
-	k->shared->drain = phase;
+	k->drain_deadline_ms = deadline;
+	set_phase(k, phase);
 	loop_timer_set(k->loop, &k->deadline, deadline);
 }
 
 static void finish(struct keeper *k)
 {
-	k->shared->drain = DRAIN_FINISH;
+	set_phase(k, DRAIN_FINISH);
 	keeper_tell_workers(k, WIRE_FINISH);
 	close_listeners(k);
 	keeper_stop_when_empty(k);
@@ -80,7 +87,7 @@ static void on_deadline(void *ctx, int64_t now)
 		return;
 	}
 	k->cut = true;
-	if (!k->handed_over && k->shared->drain != DRAIN_FINISH)
+	if (!k->handed_over && k->drain != DRAIN_FINISH)
 		finish(k);
 	keeper_tell_workers(k, WIRE_CUT);
 	loop_timer_set(k->loop, &k->deadline, now + KILL_GRACE_MS);
@@ -99,7 +106,7 @@ void keeper_stop(struct keeper *k, bool announce)
 	if (announce)
 		deadline = MAX(deadline, now + cf->drain_announce_ms);
 	if (k->handed_over)
-		deadline = MIN(deadline, k->shared->drain_deadline_ms);
+		deadline = MIN(deadline, k->drain_deadline_ms);
 	set_deadline(k, deadline, DRAIN_ANNOUNCE);
 	if (announce) {
 		keeper_tell_workers(k, WIRE_ANNOUNCE);

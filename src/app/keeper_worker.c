@@ -181,10 +181,10 @@ bool keeper_worker_start(struct worker *w)
 	w->started_ms = loop_now(k->loop);
 	w->channel_handle = loop_add(k->loop, w->channel, LOOP_READ | LOOP_PEER, on_channel, w);
 	w->log_handle = loop_add(k->loop, w->log, LOOP_READ | LOOP_PEER, on_log, w);
-	k->board->of[w->index].pid = w->pid;
+	k->board->places[w->index].pid = w->pid;
 	if (w->pid > 0)
 		return true;
-	w->pid = k->board->of[w->index].pid = 0;
+	w->pid = k->board->places[w->index].pid = 0;
 	worker_detach(w);
 	return false;
 }
@@ -248,7 +248,7 @@ static void worker_ended(struct worker *w, const struct proc_end *end)
 	worker_detach(w);
 	w->pid = 0;
 	w->ready = false;
-	metrics_worker_gone(&k->board->of[w->index]);
+	metrics_worker_gone(k->board, w->index);
 	if (w->group->plan->probes) /* its streams are gone with it */
 		k->shared->active = k->shared->queued = 0;
 	if (!keeper_is_ending(k) || end->signal != 0 || end->code != 0)
@@ -260,7 +260,7 @@ static void worker_ended(struct worker *w, const struct proc_end *end)
 		loop_stop(k->loop);
 		return;
 	}
-	k->shared->worker_restarts = k->shared->worker_restarts + 1;
+	k->shared->worker_restarts = ++k->restarts;
 	keeper_worker_restart(w);
 }
 

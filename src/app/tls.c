@@ -21,7 +21,8 @@ struct tls_shared {
 struct tls_source {
 	const struct config *config;
 	struct tls_shared *shared;
-	char *chain, *key; /* files as they are read, CERT_FILE_MAX each */
+	struct tls_pack *anchors; /* the keeper's own, where no worker can write */
+	char *chain, *key;        /* files as they are read, CERT_FILE_MAX each */
 	char pack[CERT_PACK_MAX];
 };
 
@@ -132,6 +133,7 @@ static bool load_anchors(struct tls_source *s, struct buf *why)
 	if (!read_anchors(s, &pack, why))
 		return false;
 	publish(&s->shared->anchors, buf_view(&pack));
+	publish(s->anchors, buf_view(&pack));
 	return true;
 }
 
@@ -143,9 +145,10 @@ struct tls_source *tls_source_open(const struct config *cf, struct buf *why)
 		goto no_memory;
 	s->config = cf;
 	s->shared = mem_shared(sizeof(*s->shared));
+	s->anchors = mem_pages(sizeof(*s->anchors));
 	s->chain = mem_pages(CERT_FILE_MAX);
 	s->key = mem_pages(CERT_FILE_MAX);
-	if (s->shared == NULL || s->chain == NULL || s->key == NULL)
+	if (s->shared == NULL || s->anchors == NULL || s->chain == NULL || s->key == NULL)
 		goto no_memory;
 	if (cf->tls != TLS_OFF && !load_own(s, why))
 		return NULL;
@@ -212,8 +215,8 @@ static const struct slice refusal =
 /* A whole copy, or false: the keeper was at it, or there is no memory. */
 static bool pack_copy(const struct tls_pack *p, char *mem, size_t cap, uint32_t seq, size_t *n)
 {
-	*n = p->n;
-	if (seq & 1 || *n > cap)
+	*n = __atomic_load_n(&p->n, __ATOMIC_RELAXED);
+	if (seq & 1 || *n > MIN(cap, sizeof(p->bytes)))
 		return false;
 	memcpy(mem, p->bytes, *n);
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -280,10 +283,10 @@ static void name_peer(struct tls_side *t, const struct url *u)
 	t->peer.name = t->name;
 }
 
-struct tls_side *tls_client_open(struct mem *m, const struct tls_shared *shared,
-				 const struct url *u, const struct clock *clock)
+static struct tls_side *client_open(struct mem *m, const struct tls_pack *anchors,
+				    const struct url *u, const struct clock *clock)
 {
-	struct tls_side *t = side_open(m, &shared->anchors);
+	struct tls_side *t = side_open(m, anchors);
 
 	if (t == NULL)
 		return NULL;
@@ -291,6 +294,18 @@ struct tls_side *tls_client_open(struct mem *m, const struct tls_shared *shared,
 	t->clock = clock;
 	name_peer(t, u);
 	return t;
+}
+
+struct tls_side *tls_client_open(struct mem *m, const struct tls_shared *shared,
+				 const struct url *u, const struct clock *clock)
+{
+	return client_open(m, &shared->anchors, u, clock);
+}
+
+struct tls_side *tls_source_client(struct tls_source *s, struct mem *m, const struct url *u,
+				   const struct clock *clock)
+{
+	return client_open(m, s->anchors, u, clock);
 }
 
 bool tls_stream_open(struct tls_side *t, struct stream *s, int fd)

@@ -30,6 +30,10 @@ struct tls_side *tls_server_open(struct mem *, const struct tls_shared *);
 struct tls_side *tls_client_open(struct mem *, const struct tls_shared *, const struct url *,
 				 const struct clock *);
 
+/* The same for the keeper itself, which believes nothing that a worker could have written. */
+struct tls_side *tls_source_client(struct tls_source *, struct mem *, const struct url *,
+				   const struct clock *);
+
 /* A stream over a connected descriptor, which is the stream's from then on: TLS, or a plain one where
  * the side is NULL. False: no memory; the descriptor is closed. */
 bool tls_stream_open(struct tls_side *, struct stream *, int fd);

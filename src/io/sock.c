@@ -216,7 +216,7 @@ int sock_receive_message(int fd, void *msg, size_t n, int *passed)
 	m.msg_iov = &iov;
 	m.msg_iovlen = 1;
 	m.msg_control = control.space;
-	m.msg_controllen = sizeof(control.space);
+	m.msg_controllen = CMSG_LEN(sizeof(int)); /* the kernel closes what is beyond the first */
 	do
 		got = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (got < 0 && errno == EINTR);
@@ -225,7 +225,11 @@ int sock_receive_message(int fd, void *msg, size_t n, int *passed)
 	for (c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 			memcpy(passed, CMSG_DATA(c), sizeof(int));
-	return got == (ssize_t)n ? 1 : -1;
+	if (got == (ssize_t)n)
+		return 1;
+	sock_close(*passed);
+	*passed = -1;
+	return -1;
 }
 
 long sock_receive_any(int fd, void *msg, size_t cap)
