@@ -7,8 +7,8 @@ enum {
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 5000,
 	STABLE_MS = 10000, /* a worker that lived this long is replaced at once */
-	LOG_BATCH =
-		64, /* messages of one worker per event, so that a loud one does not starve the rest */
+	BATCH = 64,        /* messages of one worker per event, so that a loud one starves nobody */
+	CUT_MAX = 1 << 20, /* connections it can have had */
 };
 
 static void worker_detach(struct worker *w)
@@ -53,23 +53,33 @@ static void take_message(struct worker *w, const struct wire *m)
 			probe_now(w->group->probe);
 		break;
 	case WIRE_WAS_CUT:
-		w->keeper->cut_count += m->value;
+		w->keeper->cut_count += MAX(0, MIN(m->value, CUT_MAX));
 		break;
 	default:
 		break;
 	}
 }
 
-static void on_channel(void *ctx, unsigned events)
+/* How many messages there were. */
+static unsigned take_messages(struct worker *w)
 {
-	struct worker *w = ctx;
 	struct wire m;
+	unsigned i;
 	int fd;
 
-	while (sock_receive_message(w->channel, &m, sizeof(m), &fd) == 1) {
+	for (i = 0; i < BATCH && sock_receive_message(w->channel, &m, sizeof(m), &fd) == 1; i++) {
 		sock_close(fd); /* workers pass none */
 		take_message(w, &m);
 	}
+	return i;
+}
+
+static void on_channel(void *ctx, unsigned events)
+{
+	struct worker *w = ctx;
+
+	if (take_messages(w) == BATCH)
+		return;
 	if (events & (LOOP_HUP | LOOP_ERROR)) /* it died; SIGCHLD tells the rest */
 		loop_remove(w->keeper->loop, &w->channel_handle);
 }
@@ -95,7 +105,7 @@ static unsigned pass_log(struct worker *w)
 	long n;
 	unsigned i;
 
-	for (i = 0; i < LOG_BATCH && (n = sock_receive_any(w->log, lines, sizeof(lines))) > 0; i++)
+	for (i = 0; i < BATCH && (n = sock_receive_any(w->log, lines, sizeof(lines))) > 0; i++)
 		log_pass(&w->keeper->log, slice_make(lines, (size_t)n));
 	return i;
 }
@@ -164,6 +174,7 @@ bool keeper_worker_start(struct worker *w)
 	struct keeper *k = w->keeper;
 	int channel[2], log[2], keeper_pid = proc_pid();
 
+	w->started_ms = loop_now(k->loop); /* a failure, too, is a short life */
 	if (!sock_pair(channel))
 		return false;
 	if (!sock_pair(log)) {
@@ -178,13 +189,15 @@ bool keeper_worker_start(struct worker *w)
 	sock_close(log[1]);
 	w->channel = channel[0];
 	w->log = log[0];
-	w->started_ms = loop_now(k->loop);
 	w->channel_handle = loop_add(k->loop, w->channel, LOOP_READ | LOOP_PEER, on_channel, w);
 	w->log_handle = loop_add(k->loop, w->log, LOOP_READ | LOOP_PEER, on_log, w);
-	k->board->places[w->index].pid = w->pid;
-	if (w->pid > 0)
+	if (w->pid > 0 && w->channel_handle.gen != 0 && w->log_handle.gen != 0) {
+		k->board->places[w->index].pid = w->pid;
 		return true;
-	w->pid = k->board->places[w->index].pid = 0;
+	}
+	if (w->pid > 0)
+		proc_kill(w->pid);
+	w->pid = 0;
 	worker_detach(w);
 	return false;
 }
@@ -242,9 +255,8 @@ static void worker_ended(struct worker *w, const struct proc_end *end)
 {
 	struct keeper *k = w->keeper;
 
-	while (pass_log(w) == LOG_BATCH) /* its last words */
+	while (pass_log(w) == BATCH || take_messages(w) == BATCH) /* its last words */
 		;
-	on_channel(w, 0);
 	worker_detach(w);
 	w->pid = 0;
 	w->ready = false;
