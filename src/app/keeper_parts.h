@@ -115,6 +115,7 @@ void keeper_upgrade_init(struct keeper *);
 void keeper_upgrade(struct keeper *);
 /* A child ended; true: it was the successor. */
 bool keeper_upgrade_reap(struct keeper *, int pid, const struct proc_end *);
+/* Before a stop: ends a successor that is not ready; one that is takes over. */
 void keeper_upgrade_abandon(struct keeper *);
 /* In a successor: whether its workers are to wait for a first look at Ollama (`looks`: there is one
  * to look at), so that what they say is true from the first request on. */

@@ -244,6 +244,11 @@ long sock_receive_any(int fd, void *msg, size_t cap)
 	return got > 0 ? got : -1;
 }
 
+void sock_stop_hearing(int fd)
+{
+	shutdown(fd, SHUT_RD);
+}
+
 unsigned sock_listen_fds(int *first)
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");

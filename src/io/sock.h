@@ -38,6 +38,8 @@ bool sock_send_message(int fd, const void *msg, size_t n, int pass);
 /* Receives one message of exactly n bytes: 1; nothing there: 0; the other side is gone: -1.
  * *passed gets the descriptor that came with it, or -1. */
 int sock_receive_message(int fd, void *msg, size_t n, int *passed);
+/* From now on the other side's sending fails; what it sent before can still be received. */
+void sock_stop_hearing(int fd);
 /* Any message, up to cap bytes; -1 gone, 0 nothing. */
 long sock_receive_any(int fd, void *msg, size_t cap);
 

@@ -338,6 +338,30 @@ def stopping_gives_an_unfinished_upgrade_up():
 
 
 @test
+def stopping_lets_a_successor_serve_that_was_ready_already():
+    """Both wait for the old process when it comes to itself: SIGTERM, and the word that the new one is ready."""
+    with Upgraded('frontend', '--workers', 1, '--drain-announce', 0) as server:
+        old, worker = server.pid, server.worker()
+        gate = server.program.with_name('gate')
+        server.install_text(f'#!/bin/sh\nuntil [ -e {gate} ]; do sleep 0.01; done\nexec "{binary()}" "$@"\n')
+        os.kill(old, signal.SIGUSR2)
+        line = wait_until(lambda: server.logged('a new process is started'), 'the start in the log')[0]
+        os.kill(old, signal.SIGSTOP)
+        os.kill(worker, signal.SIGSTOP)  # so that the new one alone accepts
+        server.pid = int(re.search(r'pid=(\d+)', line).group(1))
+        server.successors.append(server.pid)
+        os.kill(old, signal.SIGTERM)
+        gate.touch()
+        with Client(server.address) as kept:
+            equal(kept.get('/health').status, 200, 'a client of the new process')
+            os.kill(worker, signal.SIGCONT)
+            os.kill(old, signal.SIGCONT)
+            equal(server.process.wait(DEADLINE), 0, 'exit code of the old process')
+            equal(kept.get('/health').status, 200, 'the same client')
+        equal(server.get('/health').status, 200, 'a new client')
+
+
+@test
 def demo_and_sim_are_not_upgraded():
     for role, options in (('demo', ('--ollama', 'sim')), ('sim', ())):
         with Server(role, *options) as server:
