@@ -202,6 +202,7 @@ static bool probe_start(struct keeper *k)
 int keeper_run(struct keeper_plan *plan)
 {
 	struct keeper *k = mem_pages(sizeof(*k));
+	bool waits;
 	size_t g;
 
 	if (k == NULL)
@@ -215,7 +216,9 @@ int keeper_run(struct keeper_plan *plan)
 	for (g = 0; g < plan->count; g++)
 		if (!plan->groups[g].hidden)
 			announce_listener(k, &plan->groups[g]);
-	if (!keeper_upgrade_waits(k, has_probe(plan)))
+	waits = keeper_upgrade_waits(k, has_probe(plan));
+	keeper_notify_init(k);
+	if (!waits)
 		keeper_start_workers(k);
 	if (!probe_start(k))
 		return 1;

@@ -39,6 +39,17 @@ struct group {
 	struct slice host_text; /* Host field for the upstream */
 };
 
+/* Between us and systemd. */
+struct keeper_notify {
+	int fd; /* -1: nobody is told */
+	bool ready, successor;
+	bool starves; /* the watchdog: a worker hangs */
+	int64_t every_ms;
+	struct timer timer;
+	uint64_t turns[SHARED_WORKERS_MAX]; /* as last seen */
+	int64_t turned_ms[SHARED_WORKERS_MAX];
+};
+
 struct keeper {
 	struct keeper_plan *plan;
 	const struct clock *clock;
@@ -47,6 +58,7 @@ struct keeper {
 	struct shared *shared;
 	struct metrics_board *board;
 	struct measure measure;
+	struct keeper_notify notify;
 	struct log log;
 	struct group groups[KEEPER_GROUPS_MAX];
 	struct worker workers[SHARED_WORKERS_MAX];
@@ -109,6 +121,16 @@ void keeper_stop_told(struct keeper *);
 /* Files are read again, as SIGHUP asks. */
 void keeper_reload(struct keeper *);
 
+/* ---- keeper_notify.c ---- */
+
+/* Once it is known who started us. */
+void keeper_notify_init(struct keeper *);
+/* All workers are; once, however often it is called. */
+void keeper_notify_ready(struct keeper *);
+void keeper_notify_stopping(struct keeper *);
+/* It is the service's main process from here on. */
+void keeper_notify_successor(struct keeper *, int pid);
+
 /* ---- keeper_upgrade.c ---- */
 
 void keeper_upgrade_init(struct keeper *);
@@ -120,7 +142,7 @@ void keeper_upgrade_abandon(struct keeper *);
 /* In a successor: whether its workers are to wait for a first look at Ollama (`looks`: there is one
  * to look at), so that what they say is true from the first request on. */
 bool keeper_upgrade_waits(struct keeper *, bool looks);
-/* A worker is ready: with the last one the successor takes over. */
+/* All workers are ready: a successor takes over. */
 void keeper_upgrade_ready(struct keeper *);
 
 #endif

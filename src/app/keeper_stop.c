@@ -103,6 +103,7 @@ void keeper_stop(struct keeper *k, bool announce)
 	announce = announce && !k->plan->quick_stop && cf->drain_announce_ms > 0;
 	k->stopping = true;
 	log_event(&k->log, LOG_INFO, "stopping", NULL, NULL);
+	keeper_notify_stopping(k);
 	if (announce)
 		deadline = MAX(deadline, now + cf->drain_announce_ms);
 	if (k->handed_over)

@@ -16,6 +16,7 @@
  * of the other's version. */
 #include "app/keeper_parts.h"
 #include "app/wire.h"
+#include "io/notify.h"
 #include "io/proc.h"
 #include "io/sock.h"
 #include "io/spawn.h"
@@ -57,6 +58,7 @@ static void successor_is_ready(struct keeper *k)
 	log_begin(&l, &k->log, LOG_INFO, "the new process serves, this one finishes what it has");
 	log_num(&l, "pid", k->successor_pid);
 	log_end(&l);
+	keeper_notify_successor(k, k->successor_pid);
 	forget_successor(k);
 	keeper_hand_over(k);
 }
@@ -168,6 +170,9 @@ static const char *why_not(const struct keeper *k)
 		return "an upgrade is under way";
 	if (proc_pid() == 1)
 		return "process 1 must stay, or the system it runs would end";
+	if (notify_is_missed())
+		return "systemd would end the new process with this one; the unit needs "
+		       "Type=notify";
 	return NULL;
 }
 
@@ -223,14 +228,10 @@ bool keeper_upgrade_waits(struct keeper *k, bool looks)
 void keeper_upgrade_ready(struct keeper *k)
 {
 	char text[SPAWN_WHY_MAX];
-	unsigned i;
 	bool said;
 
 	if (k->starter < 0)
 		return;
-	for (i = 0; i < k->worker_count; i++)
-		if (!k->workers[i].ready)
-			return;
 	said = sock_send_message(k->starter, ready_text.p, ready_text.n, -1);
 	if (!said && sock_receive_any(k->starter, text, sizeof(text)) == 0) {
 		k->exit_code = 1; /* it lives, and has given us up */

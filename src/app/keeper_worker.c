@@ -37,12 +37,25 @@ static void on_dialled(void *ctx, int fd, enum connect_fault fault, const char *
 	sock_close(fd);
 }
 
+static bool all_are_ready(const struct keeper *k)
+{
+	unsigned i;
+
+	for (i = 0; i < k->worker_count; i++)
+		if (!k->workers[i].ready)
+			return false;
+	return true;
+}
+
 static void take_message(struct worker *w, const struct wire *m)
 {
 	switch (m->type) {
 	case WIRE_READY:
 		w->ready = true;
-		keeper_upgrade_ready(w->keeper);
+		if (all_are_ready(w->keeper)) {
+			keeper_upgrade_ready(w->keeper);
+			keeper_notify_ready(w->keeper);
+		}
 		break;
 	case WIRE_CONNECT:
 		if (w->group->dial != NULL && !dial_start(w->group->dial, on_dialled, w, w))
