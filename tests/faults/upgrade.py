@@ -27,7 +27,8 @@ class Upgraded(Server):
     """A server started through a file of its own, which a test may replace. `pid` is the main process of the moment."""
 
     def __init__(self, role, *options, **keywords):
-        super().__init__(role, *options, may_restart=True, **keywords)
+        # a storm's access log could push out lines that are waited for
+        super().__init__(role, '--access-log', 'off', *options, may_restart=True, **keywords)
         self.folder = TestFolder()
         self.successors = []
 
