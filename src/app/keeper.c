@@ -3,6 +3,7 @@
 #include "app/keeper_parts.h"
 #include "base/fmt.h"
 #include "io/proc.h"
+#include "io/sock.h"
 
 enum { LOOP_CAPACITY = 2048 };
 
@@ -22,18 +23,33 @@ static void put_url(struct buf *b, const struct sock_addr *a, bool https)
 	fmt_u64(b, a->port);
 }
 
-static void announce_listener(struct keeper *k, const struct keeper_group *g)
+static void announce_address(struct keeper *k, const struct sock_addr *a, bool https)
 {
 	char mem[256];
 	struct buf b;
 
 	buf_init(&b, mem, sizeof(mem) - 1);
 	buf_put_str(&b, "listening on ");
-	put_url(&b, &g->config.listen, g->config.tls != TLS_OFF);
+	put_url(&b, a, https);
 	mem[buf_len(&b)] = '\0';
 	log_event(&k->log, LOG_INFO, mem, "version", OLLACHAT_VERSION);
 	buf_put_byte(&b, '\n');
 	proc_write_stdout(buf_view(&b));
+}
+
+/* Inherited ones may have several addresses. */
+static void announce_listeners(struct keeper *k, const struct keeper_group *g)
+{
+	struct sock_addr at[SHARED_WORKERS_MAX];
+	unsigned i, n;
+
+	for (i = 0; i < g->listener_count; i++) {
+		sock_local(g->listeners[i], &at[i]);
+		for (n = 0; n < i && !sock_addr_eq(&at[n], &at[i]); n++)
+			;
+		if (n == i)
+			announce_address(k, &at[i], g->config.tls != TLS_OFF);
+	}
 	if (k->plan->note != NULL)
 		proc_write_stdout(slice_str(k->plan->note));
 }
@@ -215,7 +231,7 @@ int keeper_run(struct keeper_plan *plan)
 	proc_ignore_signals(NULL, 0);
 	for (g = 0; g < plan->count; g++)
 		if (!plan->groups[g].hidden)
-			announce_listener(k, &plan->groups[g]);
+			announce_listeners(k, &plan->groups[g]);
 	waits = keeper_upgrade_waits(k, has_probe(plan));
 	keeper_notify_init(k);
 	if (!waits)

@@ -90,6 +90,11 @@ bool sock_local(int fd, struct sock_addr *a)
 	return true;
 }
 
+bool sock_addr_eq(const struct sock_addr *a, const struct sock_addr *b)
+{
+	return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 && a->port == b->port;
+}
+
 int sock_accept(int listener, struct sock_addr *peer, bool *again, bool *full)
 {
 	union any_addr addr;
@@ -260,7 +265,7 @@ unsigned sock_listen_fds(int *first)
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
-	return n <= 64 ? n : 0;
+	return n;
 }
 
 bool sock_adopt_listener(int fd)

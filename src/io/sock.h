@@ -17,6 +17,7 @@ struct sock_addr {
  * `shared`: SO_REUSEPORT, one of several with the same address. -1: errno text in *why. */
 int sock_listen(const struct sock_addr *, bool shared, const char **why);
 bool sock_local(int fd, struct sock_addr *); /* false: not an IP socket */
+bool sock_addr_eq(const struct sock_addr *, const struct sock_addr *);
 /* The next connection, or -1 with *again (nothing to accept now) or *full (no descriptor or no
  * memory left); neither: a connection that died before we took it, try the next. */
 int sock_accept(int listener, struct sock_addr *peer, bool *again, bool *full);
@@ -45,6 +46,7 @@ long sock_receive_any(int fd, void *msg, size_t cap);
 
 /* Descriptors handed over by socket activation (LISTEN_PID, LISTEN_FDS): how many, first in *first. */
 unsigned sock_listen_fds(int *first);
-bool sock_adopt_listener(int fd); /* checks and prepares one of them */
+bool sock_adopt_listener(
+	int fd); /* checks and prepares one; false: it is no listening TCP socket */
 
 #endif
