@@ -95,23 +95,43 @@ bool sock_addr_eq(const struct sock_addr *a, const struct sock_addr *b)
 	return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 && a->port == b->port;
 }
 
-int sock_accept(int listener, struct sock_addr *peer, bool *again, bool *full)
+static enum sock_accept accept_failure(int err)
+{
+	switch (err) {
+	case EAGAIN:
+		return SOCK_ACCEPT_NONE;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+		return SOCK_ACCEPT_FULL;
+	case ECONNABORTED: /* and what Linux passes on of a connection's own errors, accept(2) */
+	case EPROTO:
+	case ENOPROTOOPT:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case ENONET:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ETIMEDOUT:
+		return SOCK_ACCEPT_LOST;
+	default:
+		return SOCK_ACCEPT_BROKEN;
+	}
+}
+
+enum sock_accept sock_accept(int listener, int *fd, struct sock_addr *peer)
 {
 	union any_addr addr;
 	socklen_t n = sizeof(addr);
-	int fd;
 
-	*again = *full = false;
 	do
-		fd = accept4(listener, &addr.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	while (fd < 0 && errno == EINTR);
-	if (fd >= 0) {
-		addr_from_kernel(&addr, peer);
-		return fd;
-	}
-	*again = errno == EAGAIN;
-	*full = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
-	return -1;
+		*fd = accept4(listener, &addr.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	while (*fd < 0 && errno == EINTR);
+	if (*fd < 0)
+		return accept_failure(errno);
+	addr_from_kernel(&addr, peer);
+	return SOCK_ACCEPTED;
 }
 
 int sock_connect(const struct sock_addr *a, const char **why)

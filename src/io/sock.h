@@ -18,9 +18,15 @@ struct sock_addr {
 int sock_listen(const struct sock_addr *, bool shared, const char **why);
 bool sock_local(int fd, struct sock_addr *); /* false: not an IP socket */
 bool sock_addr_eq(const struct sock_addr *, const struct sock_addr *);
-/* The next connection, or -1 with *again (nothing to accept now) or *full (no descriptor or no
- * memory left); neither: a connection that died before we took it, try the next. */
-int sock_accept(int listener, struct sock_addr *peer, bool *again, bool *full);
+enum sock_accept {
+	SOCK_ACCEPTED,
+	SOCK_ACCEPT_LOST,   /* a connection that died before we took it: try the next */
+	SOCK_ACCEPT_NONE,   /* nothing to accept now */
+	SOCK_ACCEPT_FULL,   /* no descriptor or no memory left */
+	SOCK_ACCEPT_BROKEN, /* the listener itself: trying again now would fail again */
+};
+/* The next connection. */
+enum sock_accept sock_accept(int listener, int *fd, struct sock_addr *peer);
 
 /* Starts to connect. -1: failed at once, *why says it. Else wait for writability, then ask
  * sock_connect_result(). */

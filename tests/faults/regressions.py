@@ -329,3 +329,18 @@ def inherited_sockets_that_cannot_be_served_are_refused_in_one_line():
             out, said = (process := Inheriting(*sockets, count=count).start(1)).communicate(timeout=10)
             equal((process.returncode, out), (1, ''), f'exit code ({said})')
             check(word in said and said.count('\n') == 1, f'{word!r} is not in: {said!r}')
+
+
+@test
+def listener_that_is_shut_from_outside_does_not_hold_the_end_up():
+    """Whoever handed it over can do that; every accept() then fails, for good."""
+    with listener('127.0.0.1') as one:
+        process = Inheriting(one).start(1)
+        check('listening' in process.stdout.readline(), 'it does not start')
+        with Client(one.getsockname()) as client:
+            equal(client.get('/health').status, 200, '/health')
+            one.shutdown(socket.SHUT_RDWR)
+            equal(client.get('/health').status, 200, '/health on a connection that is there')
+        process.send_signal(2)
+        process.communicate(timeout=10)
+        equal(process.returncode, 0, 'exit code')
