@@ -11,7 +11,7 @@ import time
 from faults.forms import CHAT, check_failed_stream, check_good, check_refused
 from fake import upstream as fake
 from lib.clock import Clock
-from lib.harness import DEADLINE, Client, Server, backend, check, children_of, equal, test, wait_until
+from lib.harness import DEADLINE, Client, Server, backend, check, children_of, equal, name_of, test, wait_until
 
 
 def terminate(server):
@@ -420,6 +420,14 @@ def worker_that_cannot_be_started_is_tried_again_after_its_back_off():
         clock.wind(6, 0.5)
         wait_until(lambda: server.workers() and victim not in server.workers(), 'another worker')
         equal(server.get('/health').status, 200, '/health')
+
+
+@test
+def nothing_in_memory_is_dumped_to_disk():
+    with Server('frontend', '--workers', 1) as server:
+        for pid in (server.pid, server.worker()):
+            limit = resource.prlimit(pid, resource.RLIMIT_CORE)
+            equal(limit, (0, 0), f'limit of core files of {name_of(pid)}')
 
 
 @test
