@@ -177,7 +177,7 @@ static void on_looked(void *ctx, bool answered)
 
 	keeper_start_workers(k);
 	for (i = 0; i < k->plan->count; i++)
-		if (k->groups[i].pull != NULL && !k->handed_over)
+		if (k->groups[i].pull != NULL && !k->handed_over && !k->stopping)
 			pull_on_looked(k->groups[i].pull, answered);
 }
 

@@ -93,6 +93,15 @@ static void on_deadline(void *ctx, int64_t now)
 	loop_timer_set(k->loop, &k->deadline, now + KILL_GRACE_MS);
 }
 
+static void stop_pulls(struct keeper *k)
+{
+	size_t i;
+
+	for (i = 0; i < k->plan->count; i++)
+		if (k->groups[i].pull != NULL)
+			pull_stop(k->groups[i].pull);
+}
+
 void keeper_stop(struct keeper *k, bool announce)
 {
 	const struct config *cf = config_of(k);
@@ -102,6 +111,7 @@ void keeper_stop(struct keeper *k, bool announce)
 	keeper_upgrade_abandon(k);
 	announce = announce && !k->plan->quick_stop && cf->drain_announce_ms > 0;
 	k->stopping = true;
+	stop_pulls(k);
 	log_event(&k->log, LOG_INFO, "stopping", NULL, NULL);
 	keeper_notify_stopping(k);
 	if (announce)
@@ -125,11 +135,7 @@ void keeper_stop_now(struct keeper *k)
 
 void keeper_hand_over(struct keeper *k)
 {
-	size_t i;
-
-	for (i = 0; i < k->plan->count; i++)
-		if (k->groups[i].pull != NULL)
-			pull_stop(k->groups[i].pull);
+	stop_pulls(k);
 	k->handed_over = true;
 	set_deadline(k, loop_now(k->loop) + config_of(k)->drain_timeout_ms, DRAIN_HANDOVER);
 	keeper_tell_workers(k, WIRE_HANDOVER);
