@@ -145,7 +145,8 @@ static bool keeper_open(struct keeper *k)
 	k->board = metrics_board_open(SHARED_WORKERS_MAX);
 	if (k->shared == NULL || k->board == NULL || k->loop == NULL)
 		return false;
-	k->shared->started_ms = loop_now(k->loop);
+	k->started_ms = loop_now(k->loop);
+	k->shared->started_ms = k->started_ms;
 	k->board->started_ms = clock_wall(k->clock);
 	k->shared->boot_offset_ms = clock_boot_offset();
 	keeper_log_init(k);

@@ -75,6 +75,7 @@ struct keeper {
 	enum drain_phase drain;
 	int64_t drain_deadline_ms;
 	uint32_t restarts;
+	int64_t started_ms;
 	bool handed_over; /* a newer process listens */
 	bool stopping;    /* a signal asked for it */
 	struct timer announce, deadline;
@@ -101,6 +102,8 @@ void keeper_reap(struct keeper *);
 /* ---- keeper_stop.c ---- */
 
 void keeper_stop_init(struct keeper *);
+/* Writes the shared page's phase and deadline, should they have been changed. */
+void keeper_show_phase(struct keeper *);
 /* The drain begins, with its announcement or without. */
 void keeper_stop(struct keeper *, bool announce);
 /* At once: a second signal. */

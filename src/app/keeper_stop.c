@@ -36,11 +36,16 @@ void keeper_stop_when_empty(struct keeper *k)
 	loop_stop(k->loop);
 }
 
+void keeper_show_phase(struct keeper *k)
+{
+	k->shared->drain_deadline_ms = k->drain_deadline_ms;
+	k->shared->drain = k->drain;
+}
+
 static void set_phase(struct keeper *k, enum drain_phase phase)
 {
 	k->drain = phase;
-	k->shared->drain_deadline_ms = k->drain_deadline_ms;
-	k->shared->drain = phase;
+	keeper_show_phase(k);
 }
 
 static void set_deadline(struct keeper *k, int64_t deadline, enum drain_phase phase)

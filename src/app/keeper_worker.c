@@ -182,11 +182,26 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 	proc_exit(server_run(&start));
 }
 
+/* Its predecessor could write anywhere in what they share. */
+static void show_again(struct worker *w)
+{
+	struct keeper *k = w->keeper;
+
+	keeper_show_phase(k);
+	k->shared->started_ms = k->started_ms;
+	k->shared->boot_offset_ms = clock_boot_offset();
+	k->shared->worker_restarts = k->restarts;
+	tls_source_show_again(k->plan->tls);
+	if (w->group->plan->keys != NULL)
+		keys_show_again(w->group->plan->keys);
+}
+
 bool keeper_worker_start(struct worker *w)
 {
 	struct keeper *k = w->keeper;
 	int channel[2], log[2], keeper_pid = proc_pid();
 
+	show_again(w);
 	w->started_ms = loop_now(k->loop); /* a failure, too, is a short life */
 	if (!sock_pair(channel))
 		return false;

@@ -18,6 +18,8 @@ struct tls_source;
 struct tls_source *tls_source_open(const struct config *, struct buf *why);
 /* Reads it again; a bad file keeps the old one, and the log says so. False: there are no files. */
 bool tls_source_reload(struct tls_source *, struct log *);
+/* What is shown is put right, should a worker that is gone have written there. */
+void tls_source_show_again(struct tls_source *);
 const struct tls_shared *tls_source_shared(const struct tls_source *);
 
 /* ---- whoever opens streams ---- */

@@ -11,7 +11,7 @@ from pathlib import Path
 from faults.pull import LAYER, WANTED, line
 from fake import upstream as fake
 from lib.clock import Clock
-from lib.harness import DEADLINE, Server, backend, check, equal, test, wait_until
+from lib.harness import Server, TestFolder, backend, check, equal, test, wait_until
 
 
 def shared_spans(pid):
@@ -61,6 +61,8 @@ def judge(server, clock, name, make):
     clock.wind(6, 0.5)
     replaced(server, victim)
     equal(server.get('/metrics').status, 200, f'/metrics after {name}')
+    clock.go_on()
+    wait_until(lambda: server.get('/health').status == 200, f'/health after {name}')
 
 
 @test
@@ -89,3 +91,16 @@ def backend_lives_on_whatever_a_worker_writes():
                 clock.stop()
                 up.gate().set()
                 judge(server, clock, name, make)
+
+
+@test
+def keys_count_on_whatever_a_worker_writes():
+    with Clock() as clock, TestFolder() as folder, fake.Upstream() as up:
+        (folder / 'keys').write_text('the-one\n')
+        with backend(up, '--api-keys', folder / 'keys', clock=clock, may_restart=True) as server:
+            for name, make in PATTERNS.items():
+                clock.stop()
+                judge(server, clock, name, make)
+                for key, status in (('the-one', 200), ('another', 401)):
+                    reply = server.get('/api/tags', fields={'Authorization': f'Bearer {key}'})
+                    equal(reply.status, status, f'/api/tags with {key} after {name}')
