@@ -3,6 +3,7 @@
 #include "app/keeper_parts.h"
 #include "base/fmt.h"
 #include "io/proc.h"
+#include "io/sock.h"
 
 enum { LOOP_CAPACITY = 2048 };
 
@@ -22,18 +23,33 @@ static void put_url(struct buf *b, const struct sock_addr *a, bool https)
 	fmt_u64(b, a->port);
 }
 
-static void announce_listener(struct keeper *k, const struct keeper_group *g)
+static void announce_address(struct keeper *k, const struct sock_addr *a, bool https)
 {
 	char mem[256];
 	struct buf b;
 
 	buf_init(&b, mem, sizeof(mem) - 1);
 	buf_put_str(&b, "listening on ");
-	put_url(&b, &g->config.listen, g->config.tls != TLS_OFF);
+	put_url(&b, a, https);
 	mem[buf_len(&b)] = '\0';
 	log_event(&k->log, LOG_INFO, mem, "version", OLLACHAT_VERSION);
 	buf_put_byte(&b, '\n');
 	proc_write_stdout(buf_view(&b));
+}
+
+/* Inherited ones may have several addresses. */
+static void announce_listeners(struct keeper *k, const struct keeper_group *g)
+{
+	struct sock_addr at[SHARED_WORKERS_MAX];
+	unsigned i, n;
+
+	for (i = 0; i < g->listener_count; i++) {
+		sock_local(g->listeners[i], &at[i]);
+		for (n = 0; n < i && !sock_addr_eq(&at[n], &at[i]); n++)
+			;
+		if (n == i)
+			announce_address(k, &at[i], g->config.tls != TLS_OFF);
+	}
 	if (k->plan->note != NULL)
 		proc_write_stdout(slice_str(k->plan->note));
 }
@@ -90,8 +106,7 @@ static bool group_open(struct keeper *k, size_t i)
 
 		name_host(g, plan->upstream);
 		if (plan->upstream->https) {
-			tls = tls_client_open(&k->mem, tls_source_shared(k->plan->tls),
-					      plan->upstream, k->clock);
+			tls = tls_source_client(k->plan->tls, &k->mem, plan->upstream, k->clock);
 			if (tls == NULL)
 				return false;
 		}
@@ -130,7 +145,8 @@ static bool keeper_open(struct keeper *k)
 	k->board = metrics_board_open(SHARED_WORKERS_MAX);
 	if (k->shared == NULL || k->board == NULL || k->loop == NULL)
 		return false;
-	k->shared->started_ms = loop_now(k->loop);
+	k->started_ms = loop_now(k->loop);
+	k->shared->started_ms = k->started_ms;
 	k->board->started_ms = clock_wall(k->clock);
 	k->shared->boot_offset_ms = clock_boot_offset();
 	keeper_log_init(k);
@@ -162,7 +178,7 @@ static void on_looked(void *ctx, bool answered)
 
 	keeper_start_workers(k);
 	for (i = 0; i < k->plan->count; i++)
-		if (k->groups[i].pull != NULL && !k->handed_over)
+		if (k->groups[i].pull != NULL && !k->handed_over && !k->stopping)
 			pull_on_looked(k->groups[i].pull, answered);
 }
 
@@ -203,6 +219,7 @@ static bool probe_start(struct keeper *k)
 int keeper_run(struct keeper_plan *plan)
 {
 	struct keeper *k = mem_pages(sizeof(*k));
+	bool waits;
 	size_t g;
 
 	if (k == NULL)
@@ -215,8 +232,10 @@ int keeper_run(struct keeper_plan *plan)
 	proc_ignore_signals(NULL, 0);
 	for (g = 0; g < plan->count; g++)
 		if (!plan->groups[g].hidden)
-			announce_listener(k, &plan->groups[g]);
-	if (!keeper_upgrade_waits(k, has_probe(plan)))
+			announce_listeners(k, &plan->groups[g]);
+	waits = keeper_upgrade_waits(k, has_probe(plan));
+	keeper_notify_init(k);
+	if (!waits)
 		keeper_start_workers(k);
 	if (!probe_start(k))
 		return 1;

@@ -31,32 +31,46 @@ static bool port_is_free(struct sock_addr *a, const char **why)
 	return true;
 }
 
-static bool is_same(const struct sock_addr *a, const struct sock_addr *b)
+static bool is_loopback(const struct sock_addr *a)
 {
-	return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 && a->port == b->port;
+	struct ip_addr ip;
+
+	memcpy(ip.b, a->ip, sizeof(ip.b));
+	return ip_is_loopback(&ip);
 }
 
-/* All that were handed over for one address; others would escape the rules for it. */
-static bool adopt_listeners(struct keeper_group *g)
+/* NULL: taken; or why it cannot be. The first one's address stands for all: whether it is a loopback
+ * address decides who is let in. */
+static const char *adopt(struct keeper_group *g, int fd)
 {
 	struct sock_addr local;
+
+	if (!sock_adopt_listener(fd) || !sock_local(fd, &local))
+		return "one of them is no listening TCP socket";
+	if (g->listener_count == 0)
+		g->config.listen = local;
+	if (is_loopback(&local) != is_loopback(&g->config.listen))
+		return "some are on a loopback address and some are not, so their rules would "
+		       "differ";
+	g->listeners[g->listener_count++] = fd;
+	return NULL;
+}
+
+/* All that were handed over, or none: a socket that nobody accepts from would hold its clients up. */
+static bool adopt_listeners(struct keeper_group *g)
+{
+	const char *why = NULL;
 	unsigned i, count;
 	int first;
 
-	if (g->hidden)
-		return false;
 	count = sock_listen_fds(&first);
-	for (i = 0; i < count; i++) {
-		int fd = first + (int)i;
-
-		if (!sock_adopt_listener(fd) || !sock_local(fd, &local))
-			continue;
-		if (g->listener_count == 0)
-			g->config.listen = local;
-		if (is_same(&local, &g->config.listen))
-			g->listeners[g->listener_count++] = fd;
-	}
-	return g->listener_count > 0;
+	if (count > SHARED_WORKERS_MAX)
+		why = "they are more than 64";
+	for (i = 0; i < count && why == NULL; i++)
+		why = adopt(g, first + (int)i);
+	if (why != NULL)
+		complain(SLICE("the sockets of LISTEN_FDS"), why);
+	return why == NULL;
 }
 
 bool keeper_listen(struct keeper_group *g)
@@ -65,7 +79,9 @@ bool keeper_listen(struct keeper_group *g)
 	bool several = g->workers > 1;
 	unsigned i;
 
-	if (adopt_listeners(g))
+	if (!g->hidden && !adopt_listeners(g))
+		return false;
+	if (g->listener_count > 0)
 		return true;
 	if (several && !port_is_free(&g->config.listen, &why)) {
 		complain(g->config.listen_text, why);

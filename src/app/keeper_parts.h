@@ -39,6 +39,17 @@ struct group {
 	struct slice host_text; /* Host field for the upstream */
 };
 
+/* Between us and systemd. */
+struct keeper_notify {
+	int fd; /* -1: nobody is told */
+	bool ready, successor;
+	bool starves; /* the watchdog: a worker hangs */
+	int64_t every_ms;
+	struct timer timer;
+	uint64_t turns[SHARED_WORKERS_MAX]; /* as last seen */
+	int64_t turned_ms[SHARED_WORKERS_MAX];
+};
+
 struct keeper {
 	struct keeper_plan *plan;
 	const struct clock *clock;
@@ -47,6 +58,7 @@ struct keeper {
 	struct shared *shared;
 	struct metrics_board *board;
 	struct measure measure;
+	struct keeper_notify notify;
 	struct log log;
 	struct group groups[KEEPER_GROUPS_MAX];
 	struct worker workers[SHARED_WORKERS_MAX];
@@ -58,6 +70,12 @@ struct keeper {
 	int successor_pid, successor_channel; /* while it is not ready; 0, -1: none */
 	struct loop_handle successor_handle;
 	struct timer successor_timer;
+	/* What is decided here is decided by these; the shared page gets copies, for a worker that was
+	 * taken over could write anything there. */
+	enum drain_phase drain;
+	int64_t drain_deadline_ms;
+	uint32_t restarts;
+	int64_t started_ms;
 	bool handed_over; /* a newer process listens */
 	bool stopping;    /* a signal asked for it */
 	struct timer announce, deadline;
@@ -84,6 +102,8 @@ void keeper_reap(struct keeper *);
 /* ---- keeper_stop.c ---- */
 
 void keeper_stop_init(struct keeper *);
+/* Writes the shared page's phase and deadline, should they have been changed. */
+void keeper_show_phase(struct keeper *);
 /* The drain begins, with its announcement or without. */
 void keeper_stop(struct keeper *, bool announce);
 /* At once: a second signal. */
@@ -93,7 +113,7 @@ void keeper_hand_over(struct keeper *);
 /* Dead workers are not replaced any more. */
 static inline bool keeper_is_ending(const struct keeper *k)
 {
-	return k->handed_over || k->shared->drain == DRAIN_FINISH;
+	return k->handed_over || k->drain == DRAIN_FINISH;
 }
 void keeper_stop_when_empty(struct keeper *);
 /* The last lines of the log. */
@@ -104,17 +124,28 @@ void keeper_stop_told(struct keeper *);
 /* Files are read again, as SIGHUP asks. */
 void keeper_reload(struct keeper *);
 
+/* ---- keeper_notify.c ---- */
+
+/* Once it is known who started us. */
+void keeper_notify_init(struct keeper *);
+/* All workers are; once, however often it is called. */
+void keeper_notify_ready(struct keeper *);
+void keeper_notify_stopping(struct keeper *);
+/* It is the service's main process from here on. */
+void keeper_notify_successor(struct keeper *, int pid);
+
 /* ---- keeper_upgrade.c ---- */
 
 void keeper_upgrade_init(struct keeper *);
 void keeper_upgrade(struct keeper *);
 /* A child ended; true: it was the successor. */
 bool keeper_upgrade_reap(struct keeper *, int pid, const struct proc_end *);
+/* Before a stop: ends a successor that is not ready; one that is takes over. */
 void keeper_upgrade_abandon(struct keeper *);
 /* In a successor: whether its workers are to wait for a first look at Ollama (`looks`: there is one
  * to look at), so that what they say is true from the first request on. */
 bool keeper_upgrade_waits(struct keeper *, bool looks);
-/* A worker is ready: with the last one the successor takes over. */
+/* All workers are ready: a successor takes over. */
 void keeper_upgrade_ready(struct keeper *);
 
 #endif

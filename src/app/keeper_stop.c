@@ -36,16 +36,28 @@ void keeper_stop_when_empty(struct keeper *k)
 	loop_stop(k->loop);
 }
 
+void keeper_show_phase(struct keeper *k)
+{
+	k->shared->drain_deadline_ms = k->drain_deadline_ms;
+	k->shared->drain = k->drain;
+}
+
+static void set_phase(struct keeper *k, enum drain_phase phase)
+{
+	k->drain = phase;
+	keeper_show_phase(k);
+}
+
 static void set_deadline(struct keeper *k, int64_t deadline, enum drain_phase phase)
 {
-	k->shared->drain_deadline_ms = deadline;
-	k->shared->drain = phase;
+	k->drain_deadline_ms = deadline;
+	set_phase(k, phase);
 	loop_timer_set(k->loop, &k->deadline, deadline);
 }
 
 static void finish(struct keeper *k)
 {
-	k->shared->drain = DRAIN_FINISH;
+	set_phase(k, DRAIN_FINISH);
 	keeper_tell_workers(k, WIRE_FINISH);
 	close_listeners(k);
 	keeper_stop_when_empty(k);
@@ -80,10 +92,19 @@ static void on_deadline(void *ctx, int64_t now)
 		return;
 	}
 	k->cut = true;
-	if (!k->handed_over && k->shared->drain != DRAIN_FINISH)
+	if (!k->handed_over && k->drain != DRAIN_FINISH)
 		finish(k);
 	keeper_tell_workers(k, WIRE_CUT);
 	loop_timer_set(k->loop, &k->deadline, now + KILL_GRACE_MS);
+}
+
+static void stop_pulls(struct keeper *k)
+{
+	size_t i;
+
+	for (i = 0; i < k->plan->count; i++)
+		if (k->groups[i].pull != NULL)
+			pull_stop(k->groups[i].pull);
 }
 
 void keeper_stop(struct keeper *k, bool announce)
@@ -95,11 +116,13 @@ void keeper_stop(struct keeper *k, bool announce)
 	keeper_upgrade_abandon(k);
 	announce = announce && !k->plan->quick_stop && cf->drain_announce_ms > 0;
 	k->stopping = true;
+	stop_pulls(k);
 	log_event(&k->log, LOG_INFO, "stopping", NULL, NULL);
+	keeper_notify_stopping(k);
 	if (announce)
 		deadline = MAX(deadline, now + cf->drain_announce_ms);
 	if (k->handed_over)
-		deadline = MIN(deadline, k->shared->drain_deadline_ms);
+		deadline = MIN(deadline, k->drain_deadline_ms);
 	set_deadline(k, deadline, DRAIN_ANNOUNCE);
 	if (announce) {
 		keeper_tell_workers(k, WIRE_ANNOUNCE);
@@ -117,11 +140,7 @@ void keeper_stop_now(struct keeper *k)
 
 void keeper_hand_over(struct keeper *k)
 {
-	size_t i;
-
-	for (i = 0; i < k->plan->count; i++)
-		if (k->groups[i].pull != NULL)
-			pull_stop(k->groups[i].pull);
+	stop_pulls(k);
 	k->handed_over = true;
 	set_deadline(k, loop_now(k->loop) + config_of(k)->drain_timeout_ms, DRAIN_HANDOVER);
 	keeper_tell_workers(k, WIRE_HANDOVER);

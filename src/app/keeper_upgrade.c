@@ -4,16 +4,19 @@
  *	this process                            its successor
  *	SIGUSR2: starts it, with the
  *	listeners and a channel   --- state -->  reads its options; adopts the listeners;
- *	serves on                                looks at Ollama; starts its workers
- *	                          <-- ready ---  all of them accept: it is the main process
+ *	serves on                                looks at Ollama; starts its workers, which wait
+ *	                          <-- ready ---  it is the main process: they accept
  *	stops accepting, finishes
  *	what is here, ends
  *
  * Both accept for a moment, from the same queues, so nothing in them is lost. A successor that cannot
- * be run, ends, or is not ready in time has accepted nothing and changes nothing. Messages are texts, so that neither needs to be
+ * be run, ends, or is not ready in time has accepted nothing and changes nothing: whoever gives it up
+ * closes the channel's ear first and then listens once more, so that either its `ready` was heard, and
+ * it serves, or it cannot be said any more, and it ends. Messages are texts, so that neither needs to be
  * of the other's version. */
 #include "app/keeper_parts.h"
 #include "app/wire.h"
+#include "io/notify.h"
 #include "io/proc.h"
 #include "io/sock.h"
 #include "io/spawn.h"
@@ -48,12 +51,6 @@ static void upgrade_failed(struct keeper *k, const char *why)
 	log_event(&k->log, LOG_ERROR, "the upgrade failed, this process serves on", "why", why);
 }
 
-static void on_successor_timer(void *ctx, int64_t now)
-{
-	(void)now;
-	upgrade_failed(ctx, "the new process was not ready in time");
-}
-
 static void successor_is_ready(struct keeper *k)
 {
 	struct log_line l;
@@ -61,6 +58,7 @@ static void successor_is_ready(struct keeper *k)
 	log_begin(&l, &k->log, LOG_INFO, "the new process serves, this one finishes what it has");
 	log_num(&l, "pid", k->successor_pid);
 	log_end(&l);
+	keeper_notify_successor(k, k->successor_pid);
 	forget_successor(k);
 	keeper_hand_over(k);
 }
@@ -89,6 +87,24 @@ static void on_successor(void *ctx, unsigned events)
 		upgrade_failed(k, text);
 	else if (events & (LOOP_HUP | LOOP_ERROR)) /* SIGCHLD says how it ended */
 		loop_remove(k->loop, &k->successor_handle);
+}
+
+/* Unless it has said that it is ready, and so may have clients already. */
+static void give_up(struct keeper *k, const char *why)
+{
+	char text[SPAWN_WHY_MAX + 1];
+
+	sock_stop_hearing(k->successor_channel);
+	if (hear_successor(k, text, sizeof(text)) > 0 && slice_eq(slice_str(text), ready_text))
+		successor_is_ready(k);
+	else
+		upgrade_failed(k, why);
+}
+
+static void on_successor_timer(void *ctx, int64_t now)
+{
+	(void)now;
+	give_up(ctx, "the new process was not ready in time");
 }
 
 bool keeper_upgrade_reap(struct keeper *k, int pid, const struct proc_end *end)
@@ -154,6 +170,9 @@ static const char *why_not(const struct keeper *k)
 		return "an upgrade is under way";
 	if (proc_pid() == 1)
 		return "process 1 must stay, or the system it runs would end";
+	if (notify_is_missed())
+		return "systemd would end the new process with this one; the unit needs "
+		       "Type=notify";
 	return NULL;
 }
 
@@ -179,7 +198,7 @@ void keeper_upgrade(struct keeper *k)
 void keeper_upgrade_abandon(struct keeper *k)
 {
 	if (k->successor_pid > 0)
-		upgrade_failed(k, "this process was told to stop");
+		give_up(k, "this process was told to stop");
 }
 
 /* ---- the new one ---- */
@@ -208,15 +227,18 @@ bool keeper_upgrade_waits(struct keeper *k, bool looks)
 
 void keeper_upgrade_ready(struct keeper *k)
 {
-	unsigned i;
+	char text[SPAWN_WHY_MAX];
+	bool said;
 
 	if (k->starter < 0)
 		return;
-	for (i = 0; i < k->worker_count; i++)
-		if (!k->workers[i].ready)
-			return;
+	said = sock_send_message(k->starter, ready_text.p, ready_text.n, -1);
+	if (!said && sock_receive_any(k->starter, text, sizeof(text)) == 0) {
+		k->exit_code = 1; /* it lives, and has given us up */
+		loop_stop(k->loop);
+		return;
+	}
 	keeper_tell_workers(k, WIRE_ACCEPT);
-	sock_send_message(k->starter, ready_text.p, ready_text.n, -1);
 	sock_close(k->starter);
 	k->starter = -1;
 }

@@ -7,8 +7,8 @@ enum {
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 5000,
 	STABLE_MS = 10000, /* a worker that lived this long is replaced at once */
-	LOG_BATCH =
-		64, /* messages of one worker per event, so that a loud one does not starve the rest */
+	BATCH = 64,        /* messages of one worker per event, so that a loud one starves nobody */
+	CUT_MAX = 1 << 20, /* connections it can have had */
 };
 
 static void worker_detach(struct worker *w)
@@ -37,12 +37,25 @@ static void on_dialled(void *ctx, int fd, enum connect_fault fault, const char *
 	sock_close(fd);
 }
 
+static bool all_are_ready(const struct keeper *k)
+{
+	unsigned i;
+
+	for (i = 0; i < k->worker_count; i++)
+		if (!k->workers[i].ready)
+			return false;
+	return true;
+}
+
 static void take_message(struct worker *w, const struct wire *m)
 {
 	switch (m->type) {
 	case WIRE_READY:
 		w->ready = true;
-		keeper_upgrade_ready(w->keeper);
+		if (all_are_ready(w->keeper)) {
+			keeper_upgrade_ready(w->keeper);
+			keeper_notify_ready(w->keeper);
+		}
 		break;
 	case WIRE_CONNECT:
 		if (w->group->dial != NULL && !dial_start(w->group->dial, on_dialled, w, w))
@@ -53,23 +66,33 @@ static void take_message(struct worker *w, const struct wire *m)
 			probe_now(w->group->probe);
 		break;
 	case WIRE_WAS_CUT:
-		w->keeper->cut_count += m->value;
+		w->keeper->cut_count += MAX(0, MIN(m->value, CUT_MAX));
 		break;
 	default:
 		break;
 	}
 }
 
-static void on_channel(void *ctx, unsigned events)
+/* How many messages there were. */
+static unsigned take_messages(struct worker *w)
 {
-	struct worker *w = ctx;
 	struct wire m;
+	unsigned i;
 	int fd;
 
-	while (sock_receive_message(w->channel, &m, sizeof(m), &fd) == 1) {
+	for (i = 0; i < BATCH && sock_receive_message(w->channel, &m, sizeof(m), &fd) == 1; i++) {
 		sock_close(fd); /* workers pass none */
 		take_message(w, &m);
 	}
+	return i;
+}
+
+static void on_channel(void *ctx, unsigned events)
+{
+	struct worker *w = ctx;
+
+	if (take_messages(w) == BATCH)
+		return;
 	if (events & (LOOP_HUP | LOOP_ERROR)) /* it died; SIGCHLD tells the rest */
 		loop_remove(w->keeper->loop, &w->channel_handle);
 }
@@ -95,7 +118,7 @@ static unsigned pass_log(struct worker *w)
 	long n;
 	unsigned i;
 
-	for (i = 0; i < LOG_BATCH && (n = sock_receive_any(w->log, lines, sizeof(lines))) > 0; i++)
+	for (i = 0; i < BATCH && (n = sock_receive_any(w->log, lines, sizeof(lines))) > 0; i++)
 		log_pass(&w->keeper->log, slice_make(lines, (size_t)n));
 	return i;
 }
@@ -159,11 +182,27 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 	proc_exit(server_run(&start));
 }
 
+/* Its predecessor could write anywhere in what they share. */
+static void show_again(struct worker *w)
+{
+	struct keeper *k = w->keeper;
+
+	keeper_show_phase(k);
+	k->shared->started_ms = k->started_ms;
+	k->shared->boot_offset_ms = clock_boot_offset();
+	k->shared->worker_restarts = k->restarts;
+	tls_source_show_again(k->plan->tls);
+	if (w->group->plan->keys != NULL)
+		keys_show_again(w->group->plan->keys);
+}
+
 bool keeper_worker_start(struct worker *w)
 {
 	struct keeper *k = w->keeper;
 	int channel[2], log[2], keeper_pid = proc_pid();
 
+	show_again(w);
+	w->started_ms = loop_now(k->loop); /* a failure, too, is a short life */
 	if (!sock_pair(channel))
 		return false;
 	if (!sock_pair(log)) {
@@ -178,13 +217,15 @@ bool keeper_worker_start(struct worker *w)
 	sock_close(log[1]);
 	w->channel = channel[0];
 	w->log = log[0];
-	w->started_ms = loop_now(k->loop);
 	w->channel_handle = loop_add(k->loop, w->channel, LOOP_READ | LOOP_PEER, on_channel, w);
 	w->log_handle = loop_add(k->loop, w->log, LOOP_READ | LOOP_PEER, on_log, w);
-	k->board->of[w->index].pid = w->pid;
-	if (w->pid > 0)
+	if (w->pid > 0 && w->channel_handle.gen != 0 && w->log_handle.gen != 0) {
+		k->board->places[w->index].pid = w->pid;
 		return true;
-	w->pid = k->board->of[w->index].pid = 0;
+	}
+	if (w->pid > 0)
+		proc_kill(w->pid);
+	w->pid = 0;
 	worker_detach(w);
 	return false;
 }
@@ -242,13 +283,12 @@ static void worker_ended(struct worker *w, const struct proc_end *end)
 {
 	struct keeper *k = w->keeper;
 
-	while (pass_log(w) == LOG_BATCH) /* its last words */
+	while (pass_log(w) == BATCH || take_messages(w) == BATCH) /* its last words */
 		;
-	on_channel(w, 0);
 	worker_detach(w);
 	w->pid = 0;
 	w->ready = false;
-	metrics_worker_gone(&k->board->of[w->index]);
+	metrics_worker_gone(k->board, w->index);
 	if (w->group->plan->probes) /* its streams are gone with it */
 		k->shared->active = k->shared->queued = 0;
 	if (!keeper_is_ending(k) || end->signal != 0 || end->code != 0)
@@ -260,7 +300,7 @@ static void worker_ended(struct worker *w, const struct proc_end *end)
 		loop_stop(k->loop);
 		return;
 	}
-	k->shared->worker_restarts = k->shared->worker_restarts + 1;
+	k->shared->worker_restarts = ++k->restarts;
 	keeper_worker_restart(w);
 }
 

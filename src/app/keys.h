@@ -7,19 +7,15 @@
 #include "base/buf.h"
 #include "proto/api_key.h"
 
-struct keys {
-	volatile uint32_t seq; /* the half that counts is seq & 1; the other one is written next */
-	struct keys_half {
-		volatile uint32_t count;
-		struct digest digests[API_KEYS_MAX];
-	} half[2];
-};
+struct keys;
 
 /* No key is in them yet. NULL: no memory. */
 struct keys *keys_open(void);
 /* Reads the file: its keys count from now on, and no others. Returns their number; 0: those that
  * were there stay, and *why says what is wrong with the file ("line 3: ..."), never a key. */
 unsigned keys_read(struct keys *, const char *path, struct buf *why);
+/* What is shown to workers is put right, should one that is gone have written there. */
+void keys_show_again(struct keys *);
 /* Takes equally long whatever the digest is. */
 bool keys_has(const struct keys *, const struct digest *);
 

@@ -28,18 +28,20 @@ static bool add_process(struct sum *s, int pid)
 	return true;
 }
 
-static void measure(struct metrics_board *b)
+static void measure(struct measure *m)
 {
-	struct metrics_usage *u = &b->usage;
+	const struct metrics_board *b = m->board;
+	struct metrics_usage *u = b->usage;
 	struct sum s = { 0 };
 	unsigned i;
 
 	if (!add_process(&s, proc_pid()))
 		return;
 	for (i = 0; i < b->count; i++)
-		if (b->of[i].pid > 0)
-			add_process(&s, b->of[i].pid);
-	u->cpu_ms = MAX(u->cpu_ms, s.all.cpu_ms); /* a counter, whatever the rounding */
+		if (b->places[i].pid > 0)
+			add_process(&s, b->places[i].pid);
+	m->cpu_ms = MAX(m->cpu_ms, s.all.cpu_ms); /* a counter, whatever the rounding */
+	u->cpu_ms = m->cpu_ms;
 	u->resident = s.all.resident + s.shared;
 	u->virtual = s.all.virtual;
 	u->open_fds = s.all.open_fds;
@@ -51,7 +53,7 @@ static void on_timer(void *ctx, int64_t now)
 	struct measure *m = ctx;
 
 	(void)now;
-	measure(m->board);
+	measure(m);
 	loop_timer_after(m->loop, &m->timer, EVERY_MS);
 }
 

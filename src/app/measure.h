@@ -11,6 +11,7 @@ struct measure {
 	struct loop *loop;
 	struct metrics_board *board;
 	struct timer timer;
+	uint64_t cpu_ms;
 };
 
 /* At once, and from now on; the struct lasts as long as the loop. */

@@ -63,22 +63,31 @@ static const uint32_t bounds[METRIC_SPANS][METRIC_BUCKETS] = {
 
 struct metrics_board *metrics_board_open(unsigned workers)
 {
-	size_t n = sizeof(struct metrics_board) + workers * sizeof(struct metrics);
+	struct metrics_board *b = mem_pages(sizeof(*b) + workers * sizeof(*b->places));
 
-	return mem_shared(n);
+	if (b == NULL)
+		return NULL;
+	b->places = (struct metrics_place *)(b + 1);
+	b->usage = mem_shared(sizeof(*b->usage) + workers * sizeof(*b->of));
+	if (b->usage == NULL)
+		return NULL;
+	b->of = (struct metrics *)(b->usage + 1);
+	return b;
 }
 
 void metrics_board_add(struct metrics_board *b, const struct role_kind *kind, bool generates)
 {
-	struct metrics *m = &b->of[b->count++];
+	struct metrics_place *p = &b->places[b->count++];
 
-	m->kind = kind;
-	m->generates = generates;
+	p->kind = kind;
+	p->generates = generates;
 }
 
-void metrics_worker_gone(struct metrics *m)
+void metrics_worker_gone(struct metrics_board *b, unsigned index)
 {
-	m->pid = 0;
+	struct metrics *m = &b->of[index];
+
+	b->places[index].pid = 0;
 	m->connections = m->connections_idle = 0;
 }
 

@@ -2,7 +2,8 @@
 /* metrics.h: the figures of /metrics where they are made: a block for each worker's place, in memory
  * that keeper and workers share. A block has one writer, the worker in that place; whoever is asked
  * for /metrics reads them all. A successor finds what its predecessor counted, so counters survive a
- * worker's death. */
+ * worker's death. Only numbers are shared, and nothing is decided by them: what a worker that has been
+ * taken over writes there makes figures wrong, and no more. */
 #ifndef APP_METRICS_H
 #define APP_METRICS_H
 
@@ -57,12 +58,6 @@ struct metric_histogram {
 };
 
 struct metrics {
-	/* the keeper writes */
-	const struct role_kind *kind;
-	bool generates;   /* its upstream is an Ollama */
-	volatile int pid; /* 0: nobody lives here now */
-
-	/* the worker writes */
 	volatile uint64_t generations[METRIC_RESULTS];
 	volatile uint64_t faults[METRIC_FAULTS];
 	volatile uint64_t input_tokens, output_tokens, heartbeats;
@@ -77,22 +72,31 @@ struct metrics_usage {
 	volatile uint64_t cpu_ms, resident, virtual, open_fds, max_fds; /* 0: not known */
 };
 
+/* Who counts in a block. */
+struct metrics_place {
+	const struct role_kind *kind;
+	bool generates; /* its upstream is an Ollama */
+	int pid;        /* 0: nobody lives here now; known to the keeper alone */
+};
+
+/* Each process's own: a worker has it as it was at the fork. */
 struct metrics_board {
-	struct metrics_usage usage;
 	int64_t started_ms; /* Unix time */
 	unsigned count;
-	struct metrics of[];
+	struct metrics_place *places;
+	struct metrics_usage *usage; /* shared, as is: */
+	struct metrics *of;
 };
 
 /* ---- for the keeper ---- */
 
-/* Room for so many workers, shared with the children forked later; lasts as long as the process.
- * NULL: no memory. */
+/* Room for so many workers, its figures shared with the children forked later; lasts as long as the
+ * process. NULL: no memory. */
 struct metrics_board *metrics_board_open(unsigned workers);
 /* The next place, in the order of the workers' indices. */
 void metrics_board_add(struct metrics_board *, const struct role_kind *, bool generates);
 /* A worker died: its connections are gone with it, its counters stay. */
-void metrics_worker_gone(struct metrics *);
+void metrics_worker_gone(struct metrics_board *, unsigned index);
 
 /* ---- for a worker ---- */
 

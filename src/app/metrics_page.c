@@ -18,9 +18,9 @@ struct page {
 
 /* ---- sums ---- */
 
-static bool is_ours(const struct metrics *m)
+static bool is_ours(const struct metrics_place *p)
 {
-	return !slice_eq(slice_str(m->kind->name), SLICE("sim"));
+	return !slice_eq(slice_str(p->kind->name), SLICE("sim"));
 }
 
 /* Of one figure over all workers; `at` is its place in their blocks. */
@@ -32,7 +32,7 @@ static uint64_t sum_at(const struct page *p, size_t at)
 	for (i = 0; i < p->board->count; i++) {
 		const struct metrics *m = &p->board->of[i];
 
-		if (is_ours(m))
+		if (is_ours(&p->board->places[i]))
 			sum += *(const volatile uint64_t *)(const void *)((const char *)m + at);
 	}
 	return sum;
@@ -99,7 +99,7 @@ static uint64_t requests_by(const struct page *p, const struct role_kind *kind, 
 	unsigned i;
 
 	for (i = 0; i < p->board->count; i++)
-		if (p->board->of[i].kind == kind)
+		if (p->board->places[i].kind == kind)
 			sum += p->board->of[i].requests_by[route][method][code];
 	return sum;
 }
@@ -111,7 +111,7 @@ static uint64_t requests_of_route(const struct page *p, const struct role_kind *
 	unsigned i;
 
 	for (i = 0; i < p->board->count; i++)
-		if (p->board->of[i].kind == kind)
+		if (p->board->places[i].kind == kind)
 			sum += p->board->of[i].requests[route];
 	return sum;
 }
@@ -151,11 +151,11 @@ static void put_http(struct page *p)
 		&p->out, "ollachat_http_requests_total", PROMETHEUS_COUNTER,
 		"Requests that are over. Code 499: the client left before it had a status.");
 	for (i = 0; i < p->board->count; i++) { /* workers of a role lie together */
-		const struct metrics *m = &p->board->of[i];
+		const struct metrics_place *at = &p->board->places[i];
 
-		if (is_ours(m) && m->kind != last)
-			put_requests_of_role(p, m->kind);
-		last = m->kind;
+		if (is_ours(at) && at->kind != last)
+			put_requests_of_role(p, at->kind);
+		last = at->kind;
 	}
 	prometheus_family(&p->out, "ollachat_http_connections", PROMETHEUS_GAUGE,
 			  "Connections of clients; idle ones wait for a request.");
@@ -274,7 +274,7 @@ static void put_service(struct page *p)
 
 static void put_process(struct page *p)
 {
-	const struct metrics_usage *u = &p->board->usage;
+	const struct metrics_usage *u = p->board->usage;
 
 	prometheus_family(&p->out, "process_start_time_seconds", PROMETHEUS_GAUGE,
 			  "When the service started, in Unix time.");
@@ -319,7 +319,7 @@ static void page_init(struct page *p, const struct server *s)
 	p->board = s->start->board;
 	p->generates = false;
 	for (i = 0; i < p->board->count; i++)
-		p->generates |= p->board->of[i].generates;
+		p->generates |= p->board->places[i].generates;
 }
 
 static void page_reply(struct conn *c)

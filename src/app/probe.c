@@ -84,10 +84,11 @@ static void round_done(struct probe *p)
 
 static void set_default(struct probe *p, struct slice names, int count)
 {
-	if (p->config->model.n > 0)
-		return;
-	shared_write_text(p->shared, p->shared->default_model, count == 1 ? names : SLICE(""),
-			  SHARED_MODEL_MAX);
+	struct slice model = p->config->model;
+
+	if (model.n == 0 && count == 1)
+		model = names;
+	shared_write_text(p->shared, p->shared->default_model, model, SHARED_MODEL_MAX);
 }
 
 static void take_tags(struct probe *p, struct slice reply)

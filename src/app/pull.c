@@ -23,7 +23,9 @@ struct pull {
 	struct log *log;
 	struct probe *probe;
 	struct ask ask;
-	struct timer timer; /* PULL_RUNNING: it stalls; PULL_WAITING: until the next try */
+	struct timer timer;    /* PULL_RUNNING: it stalls; PULL_WAITING: until the next try */
+	enum pull_state state; /* these are copied to the shared page, never read there */
+	uint64_t total, completed;
 	int64_t again_ms;
 	bool was_away; /* Ollama did not answer since the last try */
 	int64_t told_ms;
@@ -40,13 +42,16 @@ static void show(struct pull *p, enum pull_state state, struct slice text)
 {
 	struct shared *s = p->shared;
 
+	p->state = state;
 	s->pull_state = state;
+	s->pull_total = p->total;
+	s->pull_completed = p->completed;
 	shared_write_text(s, s->pull_text, text, SHARED_PULL_MAX);
 }
 
-static unsigned percent(const struct shared *s)
+static unsigned percent(const struct pull *p)
 {
-	return s->pull_total > 0 ? (unsigned)(s->pull_completed * 100 / s->pull_total) : 0;
+	return p->total > 0 ? (unsigned)(p->completed * 100 / p->total) : 0;
 }
 
 static void tell(struct pull *p, enum log_level level, const char *what, struct slice text)
@@ -57,20 +62,20 @@ static void tell(struct pull *p, enum log_level level, const char *what, struct 
 	log_text(&l, "model", p->config->model);
 	if (text.n > 0)
 		log_text(&l, "status", text);
-	if (p->shared->pull_total > 0) {
-		log_num(&l, "percent", percent(p->shared));
-		log_num(&l, "completed", (int64_t)p->shared->pull_completed);
-		log_num(&l, "total", (int64_t)p->shared->pull_total);
+	if (p->total > 0) {
+		log_num(&l, "percent", percent(p));
+		log_num(&l, "completed", (int64_t)p->completed);
+		log_num(&l, "total", (int64_t)p->total);
 	}
 	log_end(&l);
 	p->told_ms = loop_now(p->loop);
-	p->told_percent = percent(p->shared);
+	p->told_percent = percent(p);
 }
 
 static void tell_progress(struct pull *p, struct slice text)
 {
 	int64_t since = loop_now(p->loop) - p->told_ms;
-	unsigned now = percent(p->shared);
+	unsigned now = percent(p);
 	bool step = now >= p->told_percent + TELL_PERCENT || now < p->told_percent;
 
 	if (since >= TELL_EVERY_MS || (step && since >= TELL_AT_LEAST_MS))
@@ -98,7 +103,7 @@ static void pulled(struct pull *p)
 {
 	ask_close(&p->ask);
 	loop_timer_clear(p->loop, &p->timer);
-	p->shared->pull_total = p->shared->pull_completed = 0;
+	p->total = p->completed = 0;
 	show(p, PULL_DONE, SLICE("success"));
 	tell(p, LOG_INFO, "the model was pulled", slice_make("", 0));
 	probe_now(p->probe);
@@ -108,9 +113,9 @@ static void pulled(struct pull *p)
 
 /* A layer's bytes go on arriving: whatever failed before is over. A try that only fails again gets
  * no further than its first line about a layer. */
-static bool goes_on(const struct shared *s, const struct pull_line *l)
+static bool goes_on(const struct pull *p, const struct pull_line *l)
 {
-	return l->total > 0 && l->total == s->pull_total && l->completed > s->pull_completed;
+	return l->total > 0 && l->total == p->total && l->completed > p->completed;
 }
 
 /* False: that was the end, and is dealt with. */
@@ -136,10 +141,10 @@ static bool take_line(struct pull *p, struct slice line)
 		pulled(p);
 		return false;
 	}
-	if (goes_on(p->shared, &l))
+	if (goes_on(p, &l))
 		p->again_ms = AGAIN_FIRST_MS;
-	p->shared->pull_total = l.total;
-	p->shared->pull_completed = l.completed;
+	p->total = l.total;
+	p->completed = l.completed;
 	show(p, PULL_RUNNING, text);
 	tell_progress(p, text);
 	loop_timer_after(p->loop, &p->timer, p->config->stall_timeout_ms);
@@ -200,7 +205,7 @@ static void start(struct pull *p)
 	ollama_pull_write(&b, p->config->model);
 	p->was_away = false;
 	p->line_n = 0;
-	p->shared->pull_total = p->shared->pull_completed = 0;
+	p->total = p->completed = 0;
 	show(p, PULL_RUNNING, SLICE("asking Ollama"));
 	tell(p, LOG_INFO, "the model is missing and is pulled", slice_make("", 0));
 	loop_timer_after(p->loop, &p->timer, p->config->stall_timeout_ms);
@@ -212,7 +217,7 @@ static void on_timer(void *ctx, int64_t now)
 	struct pull *p = ctx;
 
 	(void)now;
-	if (p->shared->pull_state == PULL_WAITING)
+	if (p->state == PULL_WAITING)
 		start(p);
 	else
 		again_later(p, SLICE("Ollama says nothing (--stall-timeout)"));
@@ -220,16 +225,14 @@ static void on_timer(void *ctx, int64_t now)
 
 void pull_on_looked(struct pull *p, bool answered)
 {
-	uint32_t state = p->shared->pull_state;
-
 	if (!answered) {
 		p->was_away = true;
 		return;
 	}
-	if (state == PULL_WANTED && p->shared->model_presence == MODEL_INSTALLED)
+	if (p->state == PULL_WANTED && p->shared->model_presence == MODEL_INSTALLED)
 		show(p, PULL_NONE, slice_make("", 0));
-	else if ((state == PULL_WANTED && p->shared->model_presence == MODEL_MISSING) ||
-		 (state == PULL_WAITING && p->was_away))
+	else if ((p->state == PULL_WANTED && p->shared->model_presence == MODEL_MISSING) ||
+		 (p->state == PULL_WAITING && p->was_away))
 		start(p);
 }
 

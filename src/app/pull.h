@@ -16,7 +16,7 @@ struct pull *pull_open(struct loop *, struct dial *, const struct config *, stru
 		       struct log *, struct slice host, struct probe *);
 /* The probe has looked: begins, or tries again at once when Ollama is back. */
 void pull_on_looked(struct pull *, bool answered);
-/* For good: a newer process does it from here on. */
+/* For good: this process ends, or a newer one does it from here on. */
 void pull_stop(struct pull *);
 
 #endif

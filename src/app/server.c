@@ -197,22 +197,22 @@ static bool accept_some(struct listener *l)
 
 	for (i = 0; i < ACCEPT_BATCH && s->listening; i++) {
 		struct sock_addr peer;
+		enum sock_accept got;
 		struct conn *c;
-		bool again, full;
 		int fd;
 
 		if (s->open_count >= s->slab_size && !make_room(s)) {
 			accept_pause(s);
 			return false;
 		}
-		fd = sock_accept(l->fd, &peer, &again, &full);
-		if (again)
+		got = sock_accept(l->fd, &fd, &peer);
+		if (got == SOCK_ACCEPT_NONE)
 			return false;
-		if (full && !make_room(s)) {
+		if (got == SOCK_ACCEPT_BROKEN || (got == SOCK_ACCEPT_FULL && !make_room(s))) {
 			accept_pause(s);
 			return false;
 		}
-		if (fd < 0)
+		if (got != SOCK_ACCEPTED)
 			continue;
 		/* only now: the one to go may be a probe that came a moment ago */
 		while (s->open_count >= most && make_room(s))

@@ -4,10 +4,13 @@
 
 void shared_write_text(struct shared *s, char *text, struct slice value, size_t n)
 {
-	__atomic_fetch_add(&s->texts_seq, 1, __ATOMIC_ACQ_REL);
+	uint32_t odd = __atomic_load_n(&s->texts_seq, __ATOMIC_RELAXED) | 1;
+
+	__atomic_store_n(&s->texts_seq, odd, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	value.n = MIN(value.n, n - 1);
 	*slice_copy_to(text, value) = '\0';
-	__atomic_fetch_add(&s->texts_seq, 1, __ATOMIC_ACQ_REL);
+	__atomic_store_n(&s->texts_seq, odd + 1, __ATOMIC_RELEASE);
 }
 
 void shared_read_text(const struct shared *s, const char *text, char *out, size_t n)

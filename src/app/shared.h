@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* shared.h: the one page that keeper and workers share: figures and states, each with one writer
  * (named behind it). Plain reads and writes of aligned words; longer texts are guarded by a
- * sequence number that is odd while the keeper writes. */
+ * sequence number that is odd while the keeper writes. Any worker could write anywhere in it, so the
+ * keeper reads back only what may be wrong without harm. */
 #ifndef APP_SHARED_H
 #define APP_SHARED_H
 

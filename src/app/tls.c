@@ -7,7 +7,7 @@
 #include "io/sock.h"
 #include "io/stream_tls.h"
 
-/* A text with one writer, the keeper; `seq` is odd while it writes. */
+/* A text with one writer, the keeper; `seq` is odd while it writes, and 0 before it ever did. */
 struct tls_pack {
 	uint32_t seq;
 	uint32_t n;
@@ -21,7 +21,8 @@ struct tls_shared {
 struct tls_source {
 	const struct config *config;
 	struct tls_shared *shared;
-	char *chain, *key; /* files as they are read, CERT_FILE_MAX each */
+	struct tls_shared *mine; /* what is to be there; no worker can write here */
+	char *chain, *key;       /* files as they are read, CERT_FILE_MAX each */
 	char pack[CERT_PACK_MAX];
 };
 
@@ -103,12 +104,33 @@ static bool read_anchors(struct tls_source *s, struct buf *pack, struct buf *why
 	return cert_pack_anchors(pem, pack, &what) || complain(why, "--ollama-ca", path, what);
 }
 
-static void publish(struct tls_pack *p, struct slice bytes)
+static void show(struct tls_pack *mine, struct tls_pack *shared)
 {
-	__atomic_fetch_add(&p->seq, 1, __ATOMIC_ACQ_REL);
-	p->n = (uint32_t)bytes.n;
-	slice_copy_to(p->bytes, bytes);
-	__atomic_fetch_add(&p->seq, 1, __ATOMIC_ACQ_REL);
+	mine->seq += 2;
+	__atomic_store_n(&shared->seq, mine->seq - 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	shared->n = mine->n;
+	memcpy(shared->bytes, mine->bytes, mine->n);
+	__atomic_store_n(&shared->seq, mine->seq, __ATOMIC_RELEASE);
+}
+
+static void publish(struct tls_pack *mine, struct tls_pack *shared, struct slice bytes)
+{
+	mine->n = (uint32_t)bytes.n;
+	slice_copy_to(mine->bytes, bytes);
+	show(mine, shared);
+}
+
+static void show_again(struct tls_pack *mine, struct tls_pack *shared)
+{
+	if (memcmp(mine, shared, offsetof(struct tls_pack, bytes) + mine->n) != 0)
+		show(mine, shared);
+}
+
+void tls_source_show_again(struct tls_source *s)
+{
+	show_again(&s->mine->own, &s->shared->own);
+	show_again(&s->mine->anchors, &s->shared->anchors);
 }
 
 static bool load_own(struct tls_source *s, struct buf *why)
@@ -119,7 +141,7 @@ static bool load_own(struct tls_source *s, struct buf *why)
 	buf_init(&pack, s->pack, sizeof(s->pack));
 	ok = s->config->tls == TLS_FILES ? read_pair(s, &pack, why) : make_pair(&pack, why);
 	if (ok)
-		publish(&s->shared->own, buf_view(&pack));
+		publish(&s->mine->own, &s->shared->own, buf_view(&pack));
 	mem_wipe(s->pack, sizeof(s->pack));
 	return ok;
 }
@@ -131,7 +153,7 @@ static bool load_anchors(struct tls_source *s, struct buf *why)
 	buf_init(&pack, s->pack, sizeof(s->pack));
 	if (!read_anchors(s, &pack, why))
 		return false;
-	publish(&s->shared->anchors, buf_view(&pack));
+	publish(&s->mine->anchors, &s->shared->anchors, buf_view(&pack));
 	return true;
 }
 
@@ -143,9 +165,10 @@ struct tls_source *tls_source_open(const struct config *cf, struct buf *why)
 		goto no_memory;
 	s->config = cf;
 	s->shared = mem_shared(sizeof(*s->shared));
+	s->mine = mem_pages(sizeof(*s->mine));
 	s->chain = mem_pages(CERT_FILE_MAX);
 	s->key = mem_pages(CERT_FILE_MAX);
-	if (s->shared == NULL || s->chain == NULL || s->key == NULL)
+	if (s->shared == NULL || s->mine == NULL || s->chain == NULL || s->key == NULL)
 		goto no_memory;
 	if (cf->tls != TLS_OFF && !load_own(s, why))
 		return NULL;
@@ -212,8 +235,8 @@ static const struct slice refusal =
 /* A whole copy, or false: the keeper was at it, or there is no memory. */
 static bool pack_copy(const struct tls_pack *p, char *mem, size_t cap, uint32_t seq, size_t *n)
 {
-	*n = p->n;
-	if (seq & 1 || *n > cap)
+	*n = __atomic_load_n(&p->n, __ATOMIC_RELAXED);
+	if (seq & 1 || *n > MIN(cap, sizeof(p->bytes)))
 		return false;
 	memcpy(mem, p->bytes, *n);
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -280,10 +303,10 @@ static void name_peer(struct tls_side *t, const struct url *u)
 	t->peer.name = t->name;
 }
 
-struct tls_side *tls_client_open(struct mem *m, const struct tls_shared *shared,
-				 const struct url *u, const struct clock *clock)
+static struct tls_side *client_open(struct mem *m, const struct tls_pack *anchors,
+				    const struct url *u, const struct clock *clock)
 {
-	struct tls_side *t = side_open(m, &shared->anchors);
+	struct tls_side *t = side_open(m, anchors);
 
 	if (t == NULL)
 		return NULL;
@@ -291,6 +314,18 @@ struct tls_side *tls_client_open(struct mem *m, const struct tls_shared *shared,
 	t->clock = clock;
 	name_peer(t, u);
 	return t;
+}
+
+struct tls_side *tls_client_open(struct mem *m, const struct tls_shared *shared,
+				 const struct url *u, const struct clock *clock)
+{
+	return client_open(m, &shared->anchors, u, clock);
+}
+
+struct tls_side *tls_source_client(struct tls_source *s, struct mem *m, const struct url *u,
+				   const struct clock *clock)
+{
+	return client_open(m, &s->mine->anchors, u, clock);
 }
 
 bool tls_stream_open(struct tls_side *t, struct stream *s, int fd)

@@ -126,6 +126,7 @@ void log_begin(struct log_line *l, struct log *log, enum log_level level, const 
 {
 	l->log = log;
 	l->on = log_is_on(log, level);
+	l->urgent = level <= LOG_WARN;
 	if (l->on)
 		line_start(l, level, event);
 }
@@ -246,10 +247,13 @@ void log_end(struct log_line *l)
 	if (!l->on)
 		return;
 	line = line_finish(l);
-	if (l->log->batch != NULL)
-		keep(l->log, line);
-	else
+	if (l->log->batch == NULL) {
 		log_pass(l->log, line);
+		return;
+	}
+	keep(l->log, line);
+	if (l->urgent)
+		log_flush(l->log);
 }
 
 void log_event(struct log *log, enum log_level level, const char *event, const char *key,

@@ -23,11 +23,12 @@ struct log {
 	bool tells;                 /* it is this one's part to tell (the keeper's) */
 	bool torn;                  /* the last line went out in part: the next one begins anew */
 	struct log_batch
-		*batch; /* lines wait here for the end of the turn; NULL: each leaves at once */
+		*batch; /* where lines wait for the end of the turn; NULL: each leaves at once */
 };
 
 /* One message's worth of lines, so that a busy worker needs one system call for many. `wake` is
- * called with the first line: the owner then calls log_flush() before long. */
+ * called with the first line: the owner then calls log_flush() before long. Errors and warnings do
+ * not wait, and take with them what does: whoever dies next has told them. */
 struct log_batch {
 	void (*wake)(void *ctx);
 	void *ctx;
@@ -39,7 +40,7 @@ struct log_batch {
 struct log_line {
 	struct log *log;
 	struct buf buf;
-	bool on;
+	bool on, urgent;
 	char mem[LOG_LINE_MAX];
 };
 

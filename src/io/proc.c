@@ -114,6 +114,13 @@ uint64_t proc_raise_nofile(uint64_t want)
 	return r.rlim_cur;
 }
 
+void proc_forbid_core(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+}
+
 void proc_die_with_parent(int parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -23,6 +23,7 @@ const char *proc_signal_name(int signal); /* "SIGSEGV"; "a signal" for the rare 
 void proc_ignore_signals(const int *signals, size_t count);
 /* Raises the descriptor limit towards `want`; what it is then. */
 uint64_t proc_raise_nofile(uint64_t want);
+void proc_forbid_core(void);           /* keys and prompts in memory are not for a file */
 void proc_die_with_parent(int parent); /* a worker must not outlive its keeper */
 bool proc_random(void *dst, size_t n);
 const char *proc_env(const char *name);             /* NULL: not set */

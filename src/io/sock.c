@@ -95,23 +95,48 @@ bool sock_local(int fd, struct sock_addr *a)
 	return true;
 }
 
-int sock_accept(int listener, struct sock_addr *peer, bool *again, bool *full)
+bool sock_addr_eq(const struct sock_addr *a, const struct sock_addr *b)
+{
+	return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 && a->port == b->port;
+}
+
+static enum sock_accept accept_failure(int err)
+{
+	switch (err) {
+	case EAGAIN:
+		return SOCK_ACCEPT_NONE;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+		return SOCK_ACCEPT_FULL;
+	case ECONNABORTED: /* and what Linux passes on of a connection's own errors, accept(2) */
+	case EPROTO:
+	case ENOPROTOOPT:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case ENONET:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ETIMEDOUT:
+		return SOCK_ACCEPT_LOST;
+	default:
+		return SOCK_ACCEPT_BROKEN;
+	}
+}
+
+enum sock_accept sock_accept(int listener, int *fd, struct sock_addr *peer)
 {
 	union any_addr addr;
 	socklen_t n = sizeof(addr);
-	int fd;
 
-	*again = *full = false;
 	do
-		fd = accept4(listener, &addr.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	while (fd < 0 && errno == EINTR);
-	if (fd >= 0) {
-		addr_from_kernel(&addr, peer);
-		return fd;
-	}
-	*again = errno == EAGAIN;
-	*full = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
-	return -1;
+		*fd = accept4(listener, &addr.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	while (*fd < 0 && errno == EINTR);
+	if (*fd < 0)
+		return accept_failure(errno);
+	addr_from_kernel(&addr, peer);
+	return SOCK_ACCEPTED;
 }
 
 int sock_connect(const struct sock_addr *a, const char **why)
@@ -221,7 +246,7 @@ int sock_receive_message(int fd, void *msg, size_t n, int *passed)
 	m.msg_iov = &iov;
 	m.msg_iovlen = 1;
 	m.msg_control = control.space;
-	m.msg_controllen = sizeof(control.space);
+	m.msg_controllen = CMSG_LEN(sizeof(int)); /* the kernel closes what is beyond the first */
 	do
 		got = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (got < 0 && errno == EINTR);
@@ -230,7 +255,11 @@ int sock_receive_message(int fd, void *msg, size_t n, int *passed)
 	for (c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 			memcpy(passed, CMSG_DATA(c), sizeof(int));
-	return got == (ssize_t)n ? 1 : -1;
+	if (got == (ssize_t)n)
+		return 1;
+	sock_close(*passed);
+	*passed = -1;
+	return -1;
 }
 
 long sock_receive_any(int fd, void *msg, size_t cap)
@@ -245,6 +274,11 @@ long sock_receive_any(int fd, void *msg, size_t cap)
 	return got > 0 ? got : -1;
 }
 
+void sock_stop_hearing(int fd)
+{
+	shutdown(fd, SHUT_RD);
+}
+
 unsigned sock_listen_fds(int *first)
 {
 	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
@@ -256,7 +290,7 @@ unsigned sock_listen_fds(int *first)
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
-	return n <= 64 ? n : 0;
+	return n;
 }
 
 bool sock_adopt_listener(int fd)

@@ -17,9 +17,16 @@ struct sock_addr {
  * `shared`: SO_REUSEPORT, one of several with the same address. -1: errno text in *why. */
 int sock_listen(const struct sock_addr *, bool shared, const char **why);
 bool sock_local(int fd, struct sock_addr *); /* false: not an IP socket */
-/* The next connection, or -1 with *again (nothing to accept now) or *full (no descriptor or no
- * memory left); neither: a connection that died before we took it, try the next. */
-int sock_accept(int listener, struct sock_addr *peer, bool *again, bool *full);
+bool sock_addr_eq(const struct sock_addr *, const struct sock_addr *);
+enum sock_accept {
+	SOCK_ACCEPTED,
+	SOCK_ACCEPT_LOST,   /* a connection that died before we took it: try the next */
+	SOCK_ACCEPT_NONE,   /* nothing to accept now */
+	SOCK_ACCEPT_FULL,   /* no descriptor or no memory left */
+	SOCK_ACCEPT_BROKEN, /* the listener itself: trying again now would fail again */
+};
+/* The next connection. */
+enum sock_accept sock_accept(int listener, int *fd, struct sock_addr *peer);
 
 /* Starts to connect. -1: failed at once, *why says it. Else wait for writability, then ask
  * sock_connect_result(). */
@@ -38,11 +45,14 @@ bool sock_send_message(int fd, const void *msg, size_t n, int pass);
 /* Receives one message of exactly n bytes: 1; nothing there: 0; the other side is gone: -1.
  * *passed gets the descriptor that came with it, or -1. */
 int sock_receive_message(int fd, void *msg, size_t n, int *passed);
+/* From now on the other side's sending fails; what it sent before can still be received. */
+void sock_stop_hearing(int fd);
 /* Any message, up to cap bytes; -1 gone, 0 nothing. */
 long sock_receive_any(int fd, void *msg, size_t cap);
 
 /* Descriptors handed over by socket activation (LISTEN_PID, LISTEN_FDS): how many, first in *first. */
 unsigned sock_listen_fds(int *first);
-bool sock_adopt_listener(int fd); /* checks and prepares one of them */
+bool sock_adopt_listener(
+	int fd); /* checks and prepares one; false: it is no listening TCP socket */
 
 #endif

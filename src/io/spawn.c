@@ -63,6 +63,8 @@ static void set_environment(unsigned count)
 
 	set_number("LISTEN_PID", pid, NULL, 0);
 	set_number("LISTEN_FDS", count, NULL, 0);
+	if (getenv("WATCHDOG_PID") != NULL) /* it is to be its turn */
+		set_number("WATCHDOG_PID", pid, NULL, 0);
 	set_number(CHANNEL_NAME, pid, ":", FIRST + count);
 }
 

@@ -107,6 +107,35 @@ def failed_pull_is_tried_again_after_longer_and_longer_times():
 
 
 @test
+def stop_ends_pulls():
+    """One that runs, and one that would be tried again in the announcement."""
+    with fake.Upstream(loaded=[]) as up:
+        def stall(x):
+            x.head()
+            line(x, **LAYER, completed=10)
+            x.wait_left()
+        up.on('/api/pull', stall)
+        with pulling(up, '--drain-announce', 60) as server:
+            wait_pull(server, completed=10)
+            server.process.send_signal(signal.SIGTERM)
+            check(up.exchanges('/api/pull')[0].left.wait(DEADLINE), 'it goes on')
+    with Clock() as clock, fake.Upstream(loaded=[]) as up:
+        def refuse(x):
+            x.head()
+            line(x, error='pull model manifest: file does not exist')
+            x.last_chunk()
+        up.on('/api/pull', refuse)
+        with pulling(up, '--drain-announce', 600, '--preload', 'off', clock=clock) as server:
+            wait_pull(server, state='waiting')
+            clock.stop()
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: server.logged('msg=stopping'), 'the signal is seen')
+            before = len(up.requests('/api/pull'))
+            clock.wind(300)
+            equal(len(up.requests('/api/pull')), before, 'pulls')
+
+
+@test
 def pull_that_stalls_is_begun_anew():
     with Clock() as clock, fake.Upstream() as up:
         def stall(x):

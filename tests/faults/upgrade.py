@@ -27,7 +27,8 @@ class Upgraded(Server):
     """A server started through a file of its own, which a test may replace. `pid` is the main process of the moment."""
 
     def __init__(self, role, *options, **keywords):
-        super().__init__(role, *options, may_restart=True, **keywords)
+        # a storm's access log could push out lines that are waited for
+        super().__init__(role, '--access-log', 'off', *options, may_restart=True, **keywords)
         self.folder = TestFolder()
         self.successors = []
 
@@ -335,6 +336,30 @@ def stopping_gives_an_unfinished_upgrade_up():
         os.kill(server.pid, signal.SIGINT)
         equal(server.process.wait(DEADLINE), 0, 'exit code')
         wait_until(lambda: name_of(hanging) is None or Path(f'/proc/{hanging}/stat').read_text().split()[2] == 'Z', 'it is gone')
+
+
+@test
+def stopping_lets_a_successor_serve_that_was_ready_already():
+    """Both wait for the old process when it comes to itself: SIGTERM, and the word that the new one is ready."""
+    with Upgraded('frontend', '--workers', 1, '--drain-announce', 0) as server:
+        old, worker = server.pid, server.worker()
+        gate = server.program.with_name('gate')
+        server.install_text(f'#!/bin/sh\nuntil [ -e {gate} ]; do sleep 0.01; done\nexec "{binary()}" "$@"\n')
+        os.kill(old, signal.SIGUSR2)
+        line = wait_until(lambda: server.logged('a new process is started'), 'the start in the log')[0]
+        os.kill(old, signal.SIGSTOP)
+        os.kill(worker, signal.SIGSTOP)  # so that the new one alone accepts
+        server.pid = int(re.search(r'pid=(\d+)', line).group(1))
+        server.successors.append(server.pid)
+        os.kill(old, signal.SIGTERM)
+        gate.touch()
+        with Client(server.address) as kept:
+            equal(kept.get('/health').status, 200, 'a client of the new process')
+            os.kill(worker, signal.SIGCONT)
+            os.kill(old, signal.SIGCONT)
+            equal(server.process.wait(DEADLINE), 0, 'exit code of the old process')
+            equal(kept.get('/health').status, 200, 'the same client')
+        equal(server.get('/health').status, 200, 'a new client')
 
 
 @test

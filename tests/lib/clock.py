@@ -86,7 +86,7 @@ class Clock:
         end = time.monotonic() + SETTLES
         while True:
             busy = [one.pid for one in self._face.process[:self._face.processes]
-                    if one.asleep != self._face.wound and _alive(one.pid)]
+                    if one.asleep != self._face.wound and _may_work(one.pid)]
             if not busy:
                 return
             if time.monotonic() > end:
@@ -94,8 +94,9 @@ class Clock:
             time.sleep(0.001)
 
 
-def _alive(pid):
+def _may_work(pid):
+    """It lives, and no test has stopped it."""
     try:
-        return Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0] not in 'ZX'
+        return Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0] not in 'ZXT'
     except OSError:
         return False
