@@ -2,12 +2,23 @@
 /* keys.c: the API keys that count, and how they change under the workers' eyes. */
 #include "app/keys.h"
 #include "base/fmt.h"
+#include "base/seq.h"
 #include "io/file.h"
 #include "io/mem.h"
 
 struct keys *keys_open(void)
 {
-	return mem_shared(sizeof(struct keys));
+	int fd;
+	struct keys *k = mem_shown(sizeof(*k), &fd);
+
+	if (k != NULL)
+		k->fd = fd;
+	return k;
+}
+
+bool keys_fix(struct keys *k)
+{
+	return k == NULL || mem_shown_fix(k, sizeof(*k), k->fd);
 }
 
 static void put_why(struct buf *why, unsigned line, const char *words)
@@ -37,7 +48,7 @@ unsigned keys_read(struct keys *k, const char *path, struct buf *why)
 		return 0;
 	}
 	half->count = count;
-	__atomic_fetch_add(&k->seq, 1, __ATOMIC_SEQ_CST);
+	seq_step(&k->seq);
 	return count;
 }
 
@@ -57,9 +68,8 @@ bool keys_has(const struct keys *k, const struct digest *d)
 	bool found;
 
 	do { /* again if it was the keeper's turn to write what we looked at */
-		seq = __atomic_load_n(&k->seq, __ATOMIC_ACQUIRE);
+		seq = seq_read(&k->seq);
 		found = half_has(&k->half[seq & 1], d);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	} while (__atomic_load_n(&k->seq, __ATOMIC_RELAXED) != seq);
+	} while (!seq_same(&k->seq, seq));
 	return found;
 }

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* tls.c: certificates from files to workers, and streams that use them. */
 #include "app/tls.h"
+#include "base/seq.h"
 #include "io/cert.h"
 #include "io/file.h"
 #include "io/proc.h"
 #include "io/sock.h"
 #include "io/stream_tls.h"
 
-/* A text with one writer, the keeper; `seq` is odd while it writes. */
+/* A pack with one writer, the keeper; the half that counts is seq & 1, the other one is empty. */
 struct tls_pack {
-	uint32_t seq;
-	uint32_t n;
-	char bytes[CERT_PACK_MAX];
+	volatile uint32_t seq; /* 0: no pack yet */
+	struct tls_half {
+		volatile uint32_t n;
+		char bytes[CERT_PACK_MAX];
+	} half[2];
 };
 
 struct tls_shared {
@@ -21,7 +24,12 @@ struct tls_shared {
 struct tls_source {
 	const struct config *config;
 	struct tls_shared *shared;
-	char *chain, *key; /* files as they are read, CERT_FILE_MAX each */
+	int fd; /* of `shared` */
+};
+
+/* What lasts as long as reading does: gone before a worker is forked that could look at it. */
+struct tls_work {
+	char chain[CERT_FILE_MAX], key[CERT_FILE_MAX]; /* files as they are */
 	char pack[CERT_PACK_MAX];
 };
 
@@ -52,18 +60,17 @@ static bool read_text(const char *option, const char *path, char *mem, struct sl
 	return true;
 }
 
-static bool read_pair(struct tls_source *s, struct buf *pack, struct buf *why)
+static bool read_pair(const struct config *cf, struct tls_work *w, struct buf *pack,
+		      struct buf *why)
 {
-	const struct config *cf = s->config;
 	struct cert_fault fault;
 	struct slice chain, key;
-	bool ok = read_text("--tls-cert", cf->tls_cert, s->chain, &chain, why) &&
-		  read_text("--tls-key", cf->tls_key, s->key, &key, why);
+	bool ok = read_text("--tls-cert", cf->tls_cert, w->chain, &chain, why) &&
+		  read_text("--tls-key", cf->tls_key, w->key, &key, why);
 
 	if (ok && !cert_pack_pair(chain, key, pack, &fault))
 		ok = fault.file == CERT_CHAIN ? complain(why, "--tls-cert", cf->tls_cert, fault.why)
 					      : complain(why, "--tls-key", cf->tls_key, fault.why);
-	mem_wipe(s->key, CERT_FILE_MAX);
 	return ok;
 }
 
@@ -93,46 +100,64 @@ static bool make_pair(struct buf *pack, struct buf *why)
 	return false;
 }
 
-static bool read_anchors(struct tls_source *s, struct buf *pack, struct buf *why)
+static bool read_anchors(const struct config *cf, struct tls_work *w, struct buf *pack,
+			 struct buf *why)
 {
-	const char *path = s->config->ollama_ca, *what;
+	const char *path = cf->ollama_ca, *what;
 	struct slice pem;
 
-	if (!read_text("--ollama-ca", path, s->chain, &pem, why))
+	if (!read_text("--ollama-ca", path, w->chain, &pem, why))
 		return false;
 	return cert_pack_anchors(pem, pack, &what) || complain(why, "--ollama-ca", path, what);
 }
 
+/* A reader that was in the half that is wiped notices that it has to read the other one. */
 static void publish(struct tls_pack *p, struct slice bytes)
 {
-	__atomic_fetch_add(&p->seq, 1, __ATOMIC_ACQ_REL);
-	p->n = (uint32_t)bytes.n;
-	slice_copy_to(p->bytes, bytes);
-	__atomic_fetch_add(&p->seq, 1, __ATOMIC_ACQ_REL);
+	struct tls_half *old = &p->half[p->seq & 1], *next = &p->half[(p->seq + 1) & 1];
+
+	next->n = (uint32_t)bytes.n;
+	slice_copy_to(next->bytes, bytes);
+	seq_step(&p->seq);
+	mem_wipe(old->bytes, old->n);
+	old->n = 0;
 }
 
-static bool load_own(struct tls_source *s, struct buf *why)
+static bool load_own(struct tls_source *s, struct tls_work *w, struct buf *why)
 {
+	const struct config *cf = s->config;
 	struct buf pack;
 	bool ok;
 
-	buf_init(&pack, s->pack, sizeof(s->pack));
-	ok = s->config->tls == TLS_FILES ? read_pair(s, &pack, why) : make_pair(&pack, why);
+	buf_init(&pack, w->pack, sizeof(w->pack));
+	ok = cf->tls == TLS_FILES ? read_pair(cf, w, &pack, why) : make_pair(&pack, why);
 	if (ok)
 		publish(&s->shared->own, buf_view(&pack));
-	mem_wipe(s->pack, sizeof(s->pack));
 	return ok;
 }
 
-static bool load_anchors(struct tls_source *s, struct buf *why)
+static bool load_anchors(struct tls_source *s, struct tls_work *w, struct buf *why)
 {
 	struct buf pack;
 
-	buf_init(&pack, s->pack, sizeof(s->pack));
-	if (!read_anchors(s, &pack, why))
+	buf_init(&pack, w->pack, sizeof(w->pack));
+	if (!read_anchors(s->config, w, &pack, why))
 		return false;
 	publish(&s->shared->anchors, buf_view(&pack));
 	return true;
+}
+
+typedef bool load_fn(struct tls_source *, struct tls_work *, struct buf *why);
+
+static bool load(struct tls_source *s, load_fn *fn, struct buf *why)
+{
+	struct tls_work *w = mem_pages(sizeof(*w));
+	bool ok = w != NULL && fn(s, w, why);
+
+	if (w == NULL)
+		buf_put_str(why, "out of memory");
+	mem_unmap(w, sizeof(*w));
+	return ok;
 }
 
 struct tls_source *tls_source_open(const struct config *cf, struct buf *why)
@@ -142,14 +167,12 @@ struct tls_source *tls_source_open(const struct config *cf, struct buf *why)
 	if (s == NULL)
 		goto no_memory;
 	s->config = cf;
-	s->shared = mem_shared(sizeof(*s->shared));
-	s->chain = mem_pages(CERT_FILE_MAX);
-	s->key = mem_pages(CERT_FILE_MAX);
-	if (s->shared == NULL || s->chain == NULL || s->key == NULL)
+	s->shared = mem_shown(sizeof(*s->shared), &s->fd);
+	if (s->shared == NULL)
 		goto no_memory;
-	if (cf->tls != TLS_OFF && !load_own(s, why))
+	if (cf->tls != TLS_OFF && !load(s, load_own, why))
 		return NULL;
-	if (cf->ollama.https && !load_anchors(s, why))
+	if (cf->ollama.https && !load(s, load_anchors, why))
 		return NULL;
 	return s;
 no_memory:
@@ -175,13 +198,18 @@ bool tls_source_reload(struct tls_source *s, struct log *log)
 
 	buf_init(&why, mem, sizeof(mem));
 	if (s->config->tls == TLS_FILES)
-		log_reload(log, load_own(s, &why), "certificate read again",
+		log_reload(log, load(s, load_own, &why), "certificate read again",
 			   "the certificate stays as it was", &why);
 	buf_reset(&why);
 	if (s->config->ollama.https)
-		log_reload(log, load_anchors(s, &why), "trust anchors read again",
+		log_reload(log, load(s, load_anchors, &why), "trust anchors read again",
 			   "the trust anchors stay as they were", &why);
 	return s->config->tls == TLS_FILES || s->config->ollama.https;
+}
+
+bool tls_source_fix(const struct tls_source *s)
+{
+	return mem_shown_fix(s->shared, sizeof(*s->shared), s->fd);
 }
 
 const struct tls_shared *tls_source_shared(const struct tls_source *s)
@@ -209,35 +237,39 @@ static const struct slice refusal =
 		   "Content-Length: 34\r\nConnection: close\r\n\r\n"
 		   "{\"error\":\"this port speaks HTTPS\"}");
 
-/* A whole copy, or false: the keeper was at it, or there is no memory. */
-static bool pack_copy(const struct tls_pack *p, char *mem, size_t cap, uint32_t seq, size_t *n)
+/* A whole copy. Its number of bytes; 0: there is none. */
+static size_t pack_copy(const struct tls_pack *p, char *mem, size_t cap, uint32_t *seq)
 {
-	*n = p->n;
-	if (seq & 1 || *n > cap)
-		return false;
-	memcpy(mem, p->bytes, *n);
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return __atomic_load_n(&p->seq, __ATOMIC_RELAXED) == seq;
+	size_t n;
+
+	do { /* again if the keeper wrote in the meantime */
+		const struct tls_half *half;
+
+		*seq = seq_read(&p->seq);
+		half = &p->half[*seq & 1];
+		n = MIN((size_t)half->n, MIN(cap, sizeof(half->bytes)));
+		memcpy(mem, half->bytes, n);
+	} while (!seq_same(&p->seq, *seq));
+	return n;
 }
 
 static void refresh(struct tls_side *t)
 {
-	uint32_t seq = __atomic_load_n(&t->pack->seq, __ATOMIC_ACQUIRE);
-	struct tls_creds *creds = NULL;
+	struct tls_creds *creds;
+	uint32_t seq;
 	size_t cap, n;
 	char *mem;
 
-	if (seq == t->seq)
+	if (seq_read(&t->pack->seq) == t->seq)
 		return;
 	mem = mem_take(t->mem, CERT_PACK_MAX, &cap);
 	if (mem == NULL)
 		return;
-	if (pack_copy(t->pack, mem, cap, seq, &n)) {
-		creds = tls_creds_open(t->mem, slice_make(mem, n));
-		mem_wipe(mem, n);
-	}
+	n = pack_copy(t->pack, mem, cap, &seq);
+	creds = tls_creds_open(t->mem, slice_make(mem, n));
+	mem_wipe(mem, n);
 	mem_give(t->mem, mem, cap);
-	if (creds == NULL) /* the next stream tries again */
+	if (creds == NULL) /* no memory: the next stream tries again */
 		return;
 	tls_creds_close(t->creds);
 	t->creds = creds;

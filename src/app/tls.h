@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tls.h: who speaks TLS here, and with what. The keeper reads certificates, keys and trust anchors,
- * and shows them to its workers in shared memory, with a sequence number; a worker makes them ready
- * for use, and anew when the number has changed. So SIGHUP is: read, write, done. */
+ * and shows them to its workers in memory that those cannot write, with a sequence number; a worker
+ * makes them ready for use, and anew when the number has changed. So SIGHUP is: read, write, done. */
 #ifndef APP_TLS_H
 #define APP_TLS_H
 
@@ -18,6 +18,8 @@ struct tls_source;
 struct tls_source *tls_source_open(const struct config *, struct buf *why);
 /* Reads it again; a bad file keeps the old one, and the log says so. False: there are no files. */
 bool tls_source_reload(struct tls_source *, struct log *);
+/* In a worker: from now on it can only read them. False: no memory. */
+bool tls_source_fix(const struct tls_source *);
 const struct tls_shared *tls_source_shared(const struct tls_source *);
 
 /* ---- whoever opens streams ---- */
