@@ -273,10 +273,13 @@ static size_t fill(struct tls *t, struct slice s)
 static enum io tls_write(struct stream *s, const struct slice *parts, size_t count, size_t *n)
 {
 	struct tls *t = tls_of(s);
-	enum io r = t->shaken ? IO_OK : shake(s);
+	enum io r;
 	size_t i;
 
 	*n = 0;
+	if (t->finished) /* the engine would wait for more room for ever */
+		return IO_CUT;
+	r = t->shaken ? IO_OK : shake(s);
 	for (i = 0; i < count && r == IO_OK; i++) {
 		struct slice left = parts[i];
 

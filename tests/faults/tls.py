@@ -2,6 +2,7 @@
 """HTTPS on the listener: handshakes good and bad, records in odd sizes, ends in order and out of order. (tests/tls/run.py runs
 all other tests over TLS, too; https_ollama.py has the other side.)"""
 
+import os
 import re
 import shutil
 import signal
@@ -14,8 +15,8 @@ from faults.forms import CHAT, ORIGIN, V1, check_good, check_refused
 from faults.leaving import wait_standstill
 from fake import upstream as fake
 from lib import pki
-from lib.harness import (Cases, Client, Server, TestFolder, backend, check, clean_environment, equal, resident_bytes, test, trusting,
-                         wait_until)
+from lib.harness import (DEADLINE, Cases, Client, Server, TestFolder, backend, check, clean_environment, equal, resident_bytes, test,
+                         trusting, wait_until)
 
 SELF = ('--tls', 'self-signed')
 
@@ -484,6 +485,55 @@ def client_that_leaves_frees_ollama():
                 client.read_chunk(client.read_head())
                 leave(client)
                 check(up.wait_exchange('/api/chat', n + 1).left.wait(5), f'{leave.__name__}: Ollama works on for nobody')
+
+
+def served_late(server, clients):
+    for n, client in enumerate(clients):
+        if server.url.startswith('https'):
+            client.sock = trusting().wrap_socket(client.sock, server_hostname='localhost', suppress_ragged_eofs=False)
+        equal(client.get('/').status, 200, f'connection {n}')
+        client.close()
+
+
+@test
+def connections_that_wait_at_the_end_are_served():
+    """In the listener's queue, with nothing sent yet: at the drain's finish they get a moment for their first request."""
+    for options in ((), SELF):
+        with Server('frontend', '--workers', 1, '--drain-announce', 0, *options, may_restart=True) as server:
+            worker = server.worker()
+            os.kill(worker, signal.SIGSTOP)
+            queued = [Client(server.address, context=False) for _ in range(3)]
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: server.logged('msg=stopping'), 'the signal is seen')
+            os.kill(worker, signal.SIGCONT)
+            served_late(server, queued)
+            equal(server.process.wait(DEADLINE), 0, 'exit code')
+
+
+@test
+def handshake_under_way_at_the_end_is_finished_and_silence_is_not_waited_for():
+    with page_server('--drain-announce', 0, '--head-timeout', 60, *SELF, may_restart=True) as server:
+        with Client(server.address) as idle, Client(server.address, context=False) as silent, Client(server.address, context=False) as client:
+            equal(idle.get('/health').status, 200, 'before')
+            tls = ByteBuffers(client)
+            hello = []
+
+            def cut_in_two(data):
+                if hello or not data:
+                    client.send(data)
+                    return
+                hello.append(data)
+                client.send(data[:20])
+                server.process.send_signal(signal.SIGTERM)
+                idle.read_close()  # so the worker has come to its finish
+                client.send(data[20:])
+
+            tls.run(tls.tls.do_handshake, cut_in_two)
+            tls.run(lambda: tls.tls.write(client.head('GET', '/health')), client.send)
+            got = tls.run(lambda: tls.tls.read(65536), client.send)
+            check(got.startswith(b'HTTP/1.1 '), f'got {got!r}')
+            silent.read_close()
+            equal(server.process.wait(DEADLINE), 0, 'exit code')
 
 
 # --- strangers -------------------------------------------------------------------------------------------------------
