@@ -213,6 +213,7 @@ int keeper_run(struct keeper_plan *plan)
 		return 1;
 	}
 	proc_ignore_signals(NULL, 0);
+	tls_source_warn(plan->tls, &k->log);
 	for (g = 0; g < plan->count; g++)
 		if (!plan->groups[g].hidden)
 			announce_listener(k, &plan->groups[g]);

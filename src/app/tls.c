@@ -24,7 +24,9 @@ struct tls_shared {
 struct tls_source {
 	const struct config *config;
 	struct tls_shared *shared;
-	int fd; /* of `shared` */
+	int fd;          /* of `shared` */
+	const char *age; /* what is wrong with the certificate's time; NULL: nothing */
+	size_t expired;  /* trust anchors that were left out */
 };
 
 /* What lasts as long as reading does: gone before a worker is forked that could look at it. */
@@ -74,6 +76,29 @@ static bool read_pair(const struct config *cf, struct tls_work *w, struct buf *p
 	return ok;
 }
 
+static int64_t unix_now(void)
+{
+	return clock_wall(&clock_system) / 1000;
+}
+
+/* What is wrong with the time of a pack's first certificate, the own one. */
+static const char *age_of(struct slice pack)
+{
+	enum cert_part part;
+	struct slice der;
+
+	if (!cert_pack_next(&pack, &part, &der))
+		return NULL;
+	switch (cert_age_of(der, unix_now())) {
+	case CERT_EXPIRED:
+		return "has expired";
+	case CERT_NOT_YET:
+		return "is not valid yet";
+	default:
+		return NULL;
+	}
+}
+
 /* The machine's name, where it is one that a certificate can have. */
 static struct slice host_name(char *mem, size_t cap)
 {
@@ -93,22 +118,22 @@ static bool make_pair(struct buf *pack, struct buf *why)
 {
 	char mem[256];
 
-	if (cert_pack_self_signed(host_name(mem, sizeof(mem)), clock_wall(&clock_system) / 1000,
-				  pack))
+	if (cert_pack_self_signed(host_name(mem, sizeof(mem)), unix_now(), pack))
 		return true;
 	buf_put_str(why, "--tls self-signed: no certificate could be made");
 	return false;
 }
 
 static bool read_anchors(const struct config *cf, struct tls_work *w, struct buf *pack,
-			 struct buf *why)
+			 size_t *expired, struct buf *why)
 {
 	const char *path = cf->ollama_ca, *what;
 	struct slice pem;
 
 	if (!read_text("--ollama-ca", path, w->chain, &pem, why))
 		return false;
-	return cert_pack_anchors(pem, pack, &what) || complain(why, "--ollama-ca", path, what);
+	return cert_pack_anchors(pem, unix_now(), pack, expired, &what) ||
+	       complain(why, "--ollama-ca", path, what);
 }
 
 /* A reader that was in the half that is wiped notices that it has to read the other one. */
@@ -126,23 +151,31 @@ static void publish(struct tls_pack *p, struct slice bytes)
 static bool load_own(struct tls_source *s, struct tls_work *w, struct buf *why)
 {
 	const struct config *cf = s->config;
+	const char *age;
 	struct buf pack;
 	bool ok;
 
 	buf_init(&pack, w->pack, sizeof(w->pack));
 	ok = cf->tls == TLS_FILES ? read_pair(cf, w, &pack, why) : make_pair(&pack, why);
-	if (ok)
-		publish(&s->shared->own, buf_view(&pack));
-	return ok;
+	age = ok ? age_of(buf_view(&pack)) : NULL;
+	if (age != NULL && s->shared->own.seq != 0) /* the one that is shown may be better */
+		ok = complain(why, "--tls-cert", cf->tls_cert, age);
+	if (!ok)
+		return false;
+	s->age = age;
+	publish(&s->shared->own, buf_view(&pack));
+	return true;
 }
 
 static bool load_anchors(struct tls_source *s, struct tls_work *w, struct buf *why)
 {
 	struct buf pack;
+	size_t expired;
 
 	buf_init(&pack, w->pack, sizeof(w->pack));
-	if (!read_anchors(s->config, w, &pack, why))
+	if (!read_anchors(s->config, w, &pack, &expired, why))
 		return false;
+	s->expired = expired;
 	publish(&s->shared->anchors, buf_view(&pack));
 	return true;
 }
@@ -180,6 +213,24 @@ no_memory:
 	return NULL;
 }
 
+void tls_source_warn(const struct tls_source *s, struct log *log)
+{
+	struct log_line l;
+
+	if (s->age != NULL) {
+		log_begin(&l, log, LOG_WARN, "the certificate is not good now");
+		log_str(&l, "file", s->config->tls_cert);
+		log_str(&l, "why", s->age);
+		log_end(&l);
+	}
+	if (s->expired > 0) {
+		log_begin(&l, log, LOG_WARN, "trust anchors that have expired are not used");
+		log_str(&l, "file", s->config->ollama_ca);
+		log_num(&l, "count", (int64_t)s->expired);
+		log_end(&l);
+	}
+}
+
 static void log_reload(struct log *log, bool ok, const char *done, const char *failed,
 		       struct buf *why)
 {
@@ -204,6 +255,7 @@ bool tls_source_reload(struct tls_source *s, struct log *log)
 	if (s->config->ollama.https)
 		log_reload(log, load(s, load_anchors, &why), "trust anchors read again",
 			   "the trust anchors stay as they were", &why);
+	tls_source_warn(s, log);
 	return s->config->tls == TLS_FILES || s->config->ollama.https;
 }
 

@@ -18,6 +18,8 @@ struct tls_source;
 struct tls_source *tls_source_open(const struct config *, struct buf *why);
 /* Reads it again; a bad file keeps the old one, and the log says so. False: there are no files. */
 bool tls_source_reload(struct tls_source *, struct log *);
+/* Says what is doubtful about them: what has expired, and is shown all the same, or left out. */
+void tls_source_warn(const struct tls_source *, struct log *);
 /* In a worker: from now on it can only read them. False: no memory. */
 bool tls_source_fix(const struct tls_source *);
 const struct tls_shared *tls_source_shared(const struct tls_source *);

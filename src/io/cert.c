@@ -9,6 +9,8 @@
 enum {
 	RSA_BITS_MIN = 2048,
 	RSA_BITS_MAX = 4096,
+	DAY = 86400,
+	DAYS_TO_1970 = 719528, /* BearSSL counts from the year 0 */
 };
 
 static const char NO_ROOM[] = "has too much in it";
@@ -148,18 +150,62 @@ static bool has(struct slice text, struct slice word)
 	return text.n > 0 && memmem(text.p, text.n, word.p, word.n) != NULL;
 }
 
+/* What is signed (RFC 5280, 4.1). */
+static struct slice body_of(struct slice der)
+{
+	struct slice cert, body;
+
+	if (der_take(&der, DER_SEQUENCE, &cert) && der_take(&cert, DER_SEQUENCE, &body))
+		return body;
+	return slice_make("", 0);
+}
+
+struct names {
+	struct slice issuer, subject;
+};
+
+static struct names names_of(struct slice der)
+{
+	struct slice body = body_of(der), part;
+	struct names n = { { "", 0 }, { "", 0 } };
+	unsigned tag, sequence = 0;
+
+	while (der_next(&body, &tag, &part)) {
+		sequence += tag == DER_SEQUENCE; /* algorithm, issuer, validity, subject, key */
+		if (tag == DER_SEQUENCE && sequence == 2)
+			n.issuer = part;
+		if (tag == DER_SEQUENCE && sequence == 4)
+			n.subject = part;
+	}
+	return n;
+}
+
 static struct slice extensions_of(struct slice der)
 {
-	struct slice cert, tbs, part;
+	struct slice body = body_of(der), part, list;
 	unsigned tag;
 
-	if (!der_take(&der, DER_SEQUENCE, &cert) || !der_take(&cert, DER_SEQUENCE, &tbs))
-		return slice_make("", 0);
-	while (der_next(&tbs, &tag, &part))
+	while (der_next(&body, &tag, &part))
 		if (tag == (DER_CONTEXT | DER_CONSTRUCTED | 3) &&
-		    der_take(&part, DER_SEQUENCE, &cert))
-			return cert;
+		    der_take(&part, DER_SEQUENCE, &list))
+			return list;
 	return slice_make("", 0);
+}
+
+/* Whether there is such an extension, and what is in it. */
+static bool extension_find(struct slice der, struct slice wanted, struct slice *value)
+{
+	struct slice all = extensions_of(der), one, oid, critical;
+
+	*value = slice_make("", 0);
+	while (der_take(&all, DER_SEQUENCE, &one)) {
+		if (!der_take(&one, DER_OID, &oid) || !slice_eq(oid, wanted))
+			continue;
+		der_take(&one, DER_BOOLEAN, &critical);
+		der_take(&one, DER_OCTET_STRING, value);
+		return true;
+	}
+	return false;
 }
 
 static bool names_ip(struct slice names, struct slice ip)
@@ -177,15 +223,50 @@ static bool names_ip(struct slice names, struct slice ip)
 
 bool cert_names_ip(struct slice der, struct slice ip)
 {
-	struct slice all = extensions_of(der), one, oid, critical, value;
+	struct slice value;
 
-	while (der_take(&all, DER_SEQUENCE, &one)) {
-		if (!der_take(&one, DER_OID, &oid) || !slice_eq(oid, cert_oid_alt_name))
-			continue;
-		der_take(&one, DER_BOOLEAN, &critical);
-		return der_take(&one, DER_OCTET_STRING, &value) && names_ip(value, ip);
-	}
+	return extension_find(der, cert_oid_alt_name, &value) && names_ip(value, ip);
+}
+
+bool cert_has_names(struct slice der)
+{
+	struct slice value;
+
+	return extension_find(der, cert_oid_alt_name, &value);
+}
+
+bool cert_is_for_servers(struct slice der)
+{
+	static const struct slice extended_usage = SLICE_INIT("\x55\x1d\x25"),
+				  any = SLICE_INIT("\x55\x1d\x25\x00"),
+				  server = SLICE_INIT("\x2b\x06\x01\x05\x05\x07\x03\x01");
+	struct slice value, list, oid;
+
+	if (!extension_find(der, extended_usage, &value))
+		return true;
+	if (!der_take(&value, DER_SEQUENCE, &list))
+		return false;
+	while (der_take(&list, DER_OID, &oid))
+		if (slice_eq(oid, any) || slice_eq(oid, server))
+			return true;
 	return false;
+}
+
+static int64_t unix_of(uint32_t days, uint32_t seconds)
+{
+	return ((int64_t)days - DAYS_TO_1970) * DAY + seconds;
+}
+
+enum cert_age cert_age_of(struct slice der, int64_t unix_seconds)
+{
+	br_x509_decoder_context d;
+
+	if (key_of(&d, der) == NULL)
+		return CERT_IN_TIME;
+	if (unix_of(d.notafter_days, d.notafter_seconds) < unix_seconds)
+		return CERT_EXPIRED;
+	return unix_of(d.notbefore_days, d.notbefore_seconds) > unix_seconds ? CERT_NOT_YET
+									     : CERT_IN_TIME;
 }
 
 /* ---- a chain and its key ---- */
@@ -330,6 +411,26 @@ static bool fits(struct slice pack, const br_skey_decoder_context *k, struct cer
 	return f->why == NULL;
 }
 
+/* RFC 5246, 7.4.2: each is followed by the one that signed it. */
+static bool is_chain(struct slice pack)
+{
+	struct slice der, issuer = { "", 0 };
+	enum cert_part part;
+	bool first = true;
+
+	while (cert_pack_next(&pack, &part, &der)) {
+		struct names n = names_of(der);
+
+		if (part != CERT_CHAIN)
+			continue;
+		if (!first && !slice_eq(n.subject, issuer))
+			return false;
+		issuer = n.issuer;
+		first = false;
+	}
+	return true;
+}
+
 bool cert_pack_pair(struct slice chain_pem, struct slice key_pem, struct buf *pack,
 		    struct cert_fault *f)
 {
@@ -344,40 +445,54 @@ bool cert_pack_pair(struct slice chain_pem, struct slice key_pem, struct buf *pa
 	}
 	if (f->why == NULL)
 		fits(slice_from(buf_view(pack), was), &k, f);
+	if (f->why == NULL && !is_chain(slice_from(buf_view(pack), was))) {
+		f->file = CERT_CHAIN;
+		f->why = "is in disorder: behind each certificate must come the one that signed it";
+	}
 	mem_wipe(&k, sizeof(k));
 	if (f->why != NULL)
 		cert_pack_cut(pack, was);
 	return f->why == NULL;
 }
 
-bool cert_pack_anchors(struct slice pem, struct buf *pack, const char **why)
+static const char *no_anchor(size_t unusable, size_t expired)
+{
+	if (expired > 0)
+		return "has no certificate in it that can be used and has not expired";
+	return unusable > 0 ? "has no certificate in it that can be used"
+			    : "has no certificate in it";
+}
+
+bool cert_pack_anchors(struct slice pem, int64_t unix_seconds, struct buf *pack, size_t *expired,
+		       const char **why)
 {
 	br_x509_decoder_context d;
-	struct slice name;
+	struct slice name, der;
 	struct pem p;
-	size_t mark, was = buf_len(pack), left_out = 0;
-	bool got = false;
+	size_t mark, was = buf_len(pack), unusable = 0, got = 0;
 
+	*expired = 0;
 	pem_init(&p, pem, pack);
 	while (cert_part_open(pack, &mark) && pem_next(&p, &name)) {
-		bool wanted = is_certificate(name);
+		bool wanted = is_certificate(name), late;
 
-		if (wanted &&
-		    key_of(&d, slice_from(buf_view(pack), mark + CERT_PART_HEAD)) != NULL) {
+		der = slice_from(buf_view(pack), mark + CERT_PART_HEAD);
+		late = wanted && cert_age_of(der, unix_seconds) == CERT_EXPIRED;
+		if (wanted && !late && key_of(&d, der) != NULL) {
 			cert_part_close(pack, mark, CERT_ANCHOR);
-			got = true;
-		} else {
-			left_out += wanted;
-			cert_pack_cut(pack, mark);
+			got++;
+			continue;
 		}
+		*expired += late;
+		unusable += wanted && !late;
+		cert_pack_cut(pack, mark);
 	}
 	cert_pack_cut(pack, mark);
 	*why = p.why;
 	if (p.why == NULL && p.rest.n > 0)
 		*why = NO_ROOM;
-	else if (p.why == NULL && !got)
-		*why = left_out > 0 ? "has no certificate in it that can be used"
-				    : "has no certificate in it";
+	else if (p.why == NULL && got == 0)
+		*why = no_anchor(unusable, *expired);
 	if (*why != NULL)
 		cert_pack_cut(pack, was);
 	return *why == NULL;

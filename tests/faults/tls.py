@@ -702,6 +702,23 @@ def bad_file_keeps_the_old_certificate():
 
 
 @test
+def expired_certificate_is_served_at_start_but_replaces_none():
+    with TestFolder() as folder:
+        old, pair = pki.expired(pki.self_signed(folder, 'old')), pki.self_signed(folder, 'live')
+        with page_server(*old.options()) as server:
+            equal(shown_serial(server), old.serial(), 'certificate')
+            equal(len(server.logged('level=warn.*not good now.*has expired')), 1, 'warnings')
+        with page_server(*pair.options()) as server:
+            check(not server.logged('not good now'), f'logged {server.log}')
+            serial = pair.serial()
+            shutil.copy(old.cert, pair.cert)
+            shutil.copy(old.key, pair.key)
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: server.logged('level=error.*stays as it was.*has expired'), 'an error in the log')
+            equal(shown_serial(server), serial, 'certificate')
+
+
+@test
 def replaced_worker_shows_the_current_certificate():
     with TestFolder() as folder:
         pair, other = pki.self_signed(folder, 'live'), pki.self_signed(folder, 'other')
@@ -732,11 +749,13 @@ def sighup_leaves_a_self_signed_certificate_alone():
 @test
 def bad_files_are_one_line_and_exit_1():
     with TestFolder() as folder:
-        ca = pki.Authority(folder)
+        ca, late = pki.Authority(folder), pki.expired(pki.self_signed(folder, 'late'))
         good, other = ca.issue('good', names=['x']), ca.issue('other', names=['y'])
         missing, empty, text, folded = folder / 'missing.pem', folder / 'empty.pem', folder / 'text.pem', folder / 'turned.pem'
         empty.write_text('')
         text.write_text('-----BEGIN CERTIFICATE-----\nno base64!\n-----END CERTIFICATE-----\n')
+        strange = folder / 'strange.pem'
+        strange.write_bytes(good.cert.read_bytes() + other.cert.read_bytes())
         folded.write_bytes(ca.cert.read_bytes() + good.cert.read_bytes())
         encrypted, legacy = folder / 'encrypted.key', folder / 'legacy.key'
         encrypted.write_bytes(pki.openssl('pkcs8', '-topk8', '-in', good.key, '-passout', 'pass:x'))
@@ -753,13 +772,15 @@ def bad_files_are_one_line_and_exit_1():
                 ('no PEM', text, good.key, ['text.pem is broken']), ('no certificate', garbled, good.key, ['cannot be read']),
                 ('the wrong key', good.cert, other.key, ['other.key does not belong to the certificate']),
                 ('the chain turned round', folded, good.key, ["must begin with the key's own certificate"]),
+                ('a stranger in the chain', strange, good.key, ['strange.pem is in disorder']),
                 ('encrypted', good.cert, encrypted, ['encrypted.key is encrypted']), ('encrypted, as of old', good.cert, legacy, ['legacy.key is encrypted']),
                 *((kind, (pair := pki.self_signed(folder, kind, key=kind)).cert, pair.key, ['not supported', 'P-256'])
                   for kind in ('ed25519', 'p521', 'rsa1024'))):
             for role in ('frontend', 'backend') if name == 'empty' else ('frontend',):
                 with cases(f'{name}, {role}'):
                     check_start_fails(role, pki.Pair(cert, key).options(), words)
-        for ca_file, words in ((missing, ['--ollama-ca', 'No such file']), (empty, ['--ollama-ca', 'no certificate']), (good.key, ['no certificate'])):
+        for ca_file, words in ((missing, ['--ollama-ca', 'No such file']), (empty, ['--ollama-ca', 'no certificate']), (good.key, ['no certificate']),
+                               (late.cert, ['late.pem', 'not expired'])):
             with cases(f'--ollama-ca {ca_file.name}'):
                 check_start_fails('backend', ['--ollama', 'https://localhost:1', '--ollama-ca', ca_file], words)
         cases.judge()
