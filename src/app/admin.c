@@ -97,6 +97,7 @@ void admin_stream(struct conn *c)
 	if (!prepare(c, &plan, &q))
 		return;
 	plan.fin_is_gone = plan.beats = true;
+	plan.stall_ms = MAX(cf->stall_timeout_ms, (int64_t)OLLAMA_WORK_MS);
 	plan.form = q.stream == OLLAMA_STREAM_OFF ? RELAY_FORM_WHOLE : RELAY_FORM_LINES;
 	if (plan.form == RELAY_FORM_WHOLE) /* its first byte comes with its last */
 		plan.first_byte_ms = MAX(cf->first_byte_timeout_ms, cf->max_generation_ms);

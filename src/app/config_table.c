@@ -64,7 +64,8 @@ const struct config_option config_options[] = {
 	{
 		.name = "ollama-ca", .shape = "FILE", .group = GROUP_OLLAMA, .kind = KIND_FILE,
 		.roles = B | D, AT(ollama_ca),
-		.help = "PEM certificates that an https Ollama's must be signed by; needed for https",
+		.help = "PEM certificates that an https Ollama's must be signed by; needed for https; their "
+			"nameConstraints are not looked at",
 	},
 	{
 		.name = "model", .shape = "NAME", .group = GROUP_OLLAMA, .kind = KIND_NAME,

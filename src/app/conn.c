@@ -8,6 +8,7 @@ enum {
 	BLOCK = 8192, /* of a request */
 	LINGER_BYTES = 1024 * 1024,
 	LINGER_MS = 2000,
+	LAST_CHANCE_MS = 2000, /* for a first request, at the drain's finish */
 };
 
 /* ---- memory ---- */
@@ -391,14 +392,37 @@ void conn_stop(struct conn *c)
 		conn_cut(c);
 }
 
+/* It never asked anything, and its first request may be on its way: behind a handshake, or because
+ * the connection is that young. */
+static bool may_still_ask(const struct conn *c)
+{
+	const struct server *s = c->server;
+	int64_t age = loop_now(s->env.loop) - c->opened_ms;
+
+	return !c->asked && !s->cutting && (s->tls != NULL || age < LAST_CHANCE_MS);
+}
+
+static void give_last_chance(struct conn *c)
+{
+	const struct env *env = &c->server->env;
+	int64_t left = c->opened_ms + env->config->head_timeout_ms - loop_now(env->loop);
+
+	loop_timer_after(env->loop, &c->timer, MAX((int64_t)0, MIN(left, (int64_t)LAST_CHANCE_MS)));
+}
+
 void conn_drain(struct conn *c)
 {
 	if (c->state == CONN_HEAD && buf_len(&c->in) == 0)
 		conn_head_read(c); /* its request may be here, unread */
-	if (c->state == CONN_HEAD && buf_len(&c->in) == 0)
+	if (c->state == CONN_HEAD && buf_len(&c->in) == 0 && !may_still_ask(c)) {
 		conn_close(c);
-	else
-		c->keep_alive = false;
+		return;
+	}
+	c->keep_alive = false;
+	if (c->state == CONN_HEAD && buf_len(&c->in) == 0)
+		give_last_chance(c);
+	if (c->state != CONN_FREE)
+		conn_update_wish(c);
 }
 
 void conn_open(struct conn *c, struct server *s, int fd, const struct sock_addr *peer,
@@ -408,6 +432,7 @@ void conn_open(struct conn *c, struct server *s, int fd, const struct sock_addr 
 	c->server = s;
 	c->peer = *peer;
 	c->reserve_only = reserve_only;
+	c->opened_ms = loop_now(s->env.loop);
 	c->state = CONN_HEAD;
 	timer_init(&c->timer, on_timer, c);
 	c->later.fn = on_later;

@@ -106,12 +106,14 @@ struct conn {
 	bool reserve_only; /* taken from the reserve: probes only */
 	bool broken;       /* reading or writing failed; closed at the end of the turn */
 	bool parsing;      /* inside the loop over pipelined requests */
+	bool asked;        /* a whole head came, good or bad */
 	bool was_high;     /* the backlog passed the high mark: tell when it is low */
 	struct buf in, out;
 	size_t in_cap, out_cap;
 	size_t seen;       /* of `in`, looked at by the head parser */
 	struct slice rest; /* sent after `out`: bytes that outlive the reply */
 	uint64_t lingered;
+	int64_t opened_ms;
 	struct request *req;
 	const struct work_ops *ops; /* CONN_WORK */
 	void *work;
@@ -175,7 +177,10 @@ void conn_open(struct conn *, struct server *, int fd, const struct sock_addr *p
 void conn_close(struct conn *); /* at once; a request under way is given up */
 /* The server stops now: the request's work says its last words, all else is reset. */
 void conn_stop(struct conn *);
-void conn_cut(struct conn *);   /* the same by reset; its request is given up, too */
-void conn_drain(struct conn *); /* the drain's finish: close if idle, else after the reply */
+void conn_cut(struct conn *); /* the same by reset; its request is given up, too */
+void conn_drain(
+	struct conn
+		*); /* the drain's finish: close if idle, else after the reply; one that never asked
+				 * gets a moment for it */
 
 #endif

@@ -203,6 +203,7 @@ void conn_process_input(struct conn *c)
 			break;
 		}
 		c->seen = 0;
+		c->asked = true;
 		/* not before: half a head must not keep a place from others */
 		server_idle_remove(s, c);
 		loop_timer_clear(s->env.loop, &c->timer);

@@ -106,7 +106,8 @@ static bool group_open(struct keeper *k, size_t i)
 
 		name_host(g, plan->upstream);
 		if (plan->upstream->https) {
-			tls = tls_source_client(k->plan->tls, &k->mem, plan->upstream, k->clock);
+			tls = tls_client_open(&k->mem, tls_source_shared(k->plan->tls),
+					      plan->upstream, k->clock);
 			if (tls == NULL)
 				return false;
 		}
@@ -230,6 +231,7 @@ int keeper_run(struct keeper_plan *plan)
 		return 1;
 	}
 	proc_ignore_signals(NULL, 0);
+	tls_source_warn(plan->tls, &k->log);
 	for (g = 0; g < plan->count; g++)
 		if (!plan->groups[g].hidden)
 			announce_listeners(k, &plan->groups[g]);

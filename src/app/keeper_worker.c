@@ -147,6 +147,17 @@ static void choose_listeners(const struct worker *w, struct worker_start *start)
 		start->listeners[start->listener_count++] = g->listeners[i];
 }
 
+/* What the keeper reads from files, no worker may write: not even one that somebody took over. */
+static bool fix_shown(const struct keeper *k)
+{
+	size_t i;
+
+	for (i = 0; i < k->plan->count; i++)
+		if (!keys_fix(k->plan->groups[i].keys))
+			return false;
+	return tls_source_fix(k->plan->tls);
+}
+
 /* The child's side of the fork; never returns. */
 static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pid)
 {
@@ -173,6 +184,8 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 	int keep[SHARED_WORKERS_MAX + 2] = { channel, log_fd };
 
 	proc_die_with_parent(keeper_pid);
+	if (!fix_shown(k))
+		proc_exit(1);
 	choose_listeners(w, &start);
 	memcpy(keep + 2, start.listeners, sizeof(start.listeners));
 	proc_close_others(keep, 2 + start.listener_count);
@@ -191,9 +204,6 @@ static void show_again(struct worker *w)
 	k->shared->started_ms = k->started_ms;
 	k->shared->boot_offset_ms = clock_boot_offset();
 	k->shared->worker_restarts = k->restarts;
-	tls_source_show_again(k->plan->tls);
-	if (w->group->plan->keys != NULL)
-		keys_show_again(w->group->plan->keys);
 }
 
 bool keeper_worker_start(struct worker *w)

@@ -26,6 +26,7 @@ struct pull {
 	struct timer timer;    /* PULL_RUNNING: it stalls; PULL_WAITING: until the next try */
 	enum pull_state state; /* these are copied to the shared page, never read there */
 	uint64_t total, completed;
+	bool counted; /* bytes were, in this try: what does not count them is work on what came */
 	int64_t again_ms;
 	bool was_away; /* Ollama did not answer since the last try */
 	int64_t told_ms;
@@ -118,6 +119,15 @@ static bool goes_on(const struct pull *p, const struct pull_line *l)
 	return l->total > 0 && l->total == p->total && l->completed > p->completed;
 }
 
+/* What stands behind a line that counts no bytes may take long: large files are verified in silence. */
+static int64_t patience(struct pull *p, const struct pull_line *l)
+{
+	int64_t stall = p->config->stall_timeout_ms;
+
+	p->counted = p->counted || l->total > 0;
+	return l->total == 0 && p->counted ? MAX(stall, (int64_t)OLLAMA_WORK_MS) : stall;
+}
+
 /* False: that was the end, and is dealt with. */
 static bool take_line(struct pull *p, struct slice line)
 {
@@ -147,7 +157,7 @@ static bool take_line(struct pull *p, struct slice line)
 	p->completed = l.completed;
 	show(p, PULL_RUNNING, text);
 	tell_progress(p, text);
-	loop_timer_after(p->loop, &p->timer, p->config->stall_timeout_ms);
+	loop_timer_after(p->loop, &p->timer, patience(p, &l));
 	return true;
 }
 
@@ -203,7 +213,7 @@ static void start(struct pull *p)
 
 	buf_init(&b, mem, sizeof(mem));
 	ollama_pull_write(&b, p->config->model);
-	p->was_away = false;
+	p->was_away = p->counted = false;
 	p->line_n = 0;
 	p->total = p->completed = 0;
 	show(p, PULL_RUNNING, SLICE("asking Ollama"));

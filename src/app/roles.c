@@ -259,6 +259,7 @@ int roles_main(int argc, char **argv)
 		return 1;
 	proc_seal_relocations();
 	proc_hide_stdin();
+	proc_ignore_signals(NULL, 0);
 	proc_forbid_core();
 	buf_init(&out, text, HELP_MAX);
 	switch (config_read(argc, argv, proc_env, cf, &out)) {

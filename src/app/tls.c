@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* tls.c: certificates from files to workers, and streams that use them. */
 #include "app/tls.h"
+#include "base/seq.h"
 #include "io/cert.h"
 #include "io/file.h"
 #include "io/proc.h"
 #include "io/sock.h"
 #include "io/stream_tls.h"
 
-/* A text with one writer, the keeper; `seq` is odd while it writes, and 0 before it ever did. */
+/* A pack with one writer, the keeper; the half that counts is seq & 1, the other one is empty. */
 struct tls_pack {
-	uint32_t seq;
-	uint32_t n;
-	char bytes[CERT_PACK_MAX];
+	volatile uint32_t seq; /* 0: no pack yet */
+	struct tls_half {
+		volatile uint32_t n;
+		char bytes[CERT_PACK_MAX];
+	} half[2];
 };
 
 struct tls_shared {
@@ -21,8 +24,14 @@ struct tls_shared {
 struct tls_source {
 	const struct config *config;
 	struct tls_shared *shared;
-	struct tls_shared *mine; /* what is to be there; no worker can write here */
-	char *chain, *key;       /* files as they are read, CERT_FILE_MAX each */
+	int fd;          /* of `shared` */
+	const char *age; /* what is wrong with the certificate's time; NULL: nothing */
+	size_t expired;  /* trust anchors that were left out */
+};
+
+/* What lasts as long as reading does: gone before a worker is forked that could look at it. */
+struct tls_work {
+	char chain[CERT_FILE_MAX], key[CERT_FILE_MAX]; /* files as they are */
 	char pack[CERT_PACK_MAX];
 };
 
@@ -53,19 +62,41 @@ static bool read_text(const char *option, const char *path, char *mem, struct sl
 	return true;
 }
 
-static bool read_pair(struct tls_source *s, struct buf *pack, struct buf *why)
+static bool read_pair(const struct config *cf, struct tls_work *w, struct buf *pack,
+		      struct buf *why)
 {
-	const struct config *cf = s->config;
 	struct cert_fault fault;
 	struct slice chain, key;
-	bool ok = read_text("--tls-cert", cf->tls_cert, s->chain, &chain, why) &&
-		  read_text("--tls-key", cf->tls_key, s->key, &key, why);
+	bool ok = read_text("--tls-cert", cf->tls_cert, w->chain, &chain, why) &&
+		  read_text("--tls-key", cf->tls_key, w->key, &key, why);
 
 	if (ok && !cert_pack_pair(chain, key, pack, &fault))
 		ok = fault.file == CERT_CHAIN ? complain(why, "--tls-cert", cf->tls_cert, fault.why)
 					      : complain(why, "--tls-key", cf->tls_key, fault.why);
-	mem_wipe(s->key, CERT_FILE_MAX);
 	return ok;
+}
+
+static int64_t unix_now(void)
+{
+	return clock_wall(&clock_system) / 1000;
+}
+
+/* What is wrong with the time of a pack's first certificate, the own one. */
+static const char *age_of(struct slice pack)
+{
+	enum cert_part part;
+	struct slice der;
+
+	if (!cert_pack_next(&pack, &part, &der))
+		return NULL;
+	switch (cert_age_of(der, unix_now())) {
+	case CERT_EXPIRED:
+		return "has expired";
+	case CERT_NOT_YET:
+		return "is not valid yet";
+	default:
+		return NULL;
+	}
 }
 
 /* The machine's name, where it is one that a certificate can have. */
@@ -87,74 +118,79 @@ static bool make_pair(struct buf *pack, struct buf *why)
 {
 	char mem[256];
 
-	if (cert_pack_self_signed(host_name(mem, sizeof(mem)), clock_wall(&clock_system) / 1000,
-				  pack))
+	if (cert_pack_self_signed(host_name(mem, sizeof(mem)), unix_now(), pack))
 		return true;
 	buf_put_str(why, "--tls self-signed: no certificate could be made");
 	return false;
 }
 
-static bool read_anchors(struct tls_source *s, struct buf *pack, struct buf *why)
+static bool read_anchors(const struct config *cf, struct tls_work *w, struct buf *pack,
+			 size_t *expired, struct buf *why)
 {
-	const char *path = s->config->ollama_ca, *what;
+	const char *path = cf->ollama_ca, *what;
 	struct slice pem;
 
-	if (!read_text("--ollama-ca", path, s->chain, &pem, why))
+	if (!read_text("--ollama-ca", path, w->chain, &pem, why))
 		return false;
-	return cert_pack_anchors(pem, pack, &what) || complain(why, "--ollama-ca", path, what);
+	return cert_pack_anchors(pem, unix_now(), pack, expired, &what) ||
+	       complain(why, "--ollama-ca", path, what);
 }
 
-static void show(struct tls_pack *mine, struct tls_pack *shared)
+/* A reader that was in the half that is wiped notices that it has to read the other one. */
+static void publish(struct tls_pack *p, struct slice bytes)
 {
-	mine->seq += 2;
-	__atomic_store_n(&shared->seq, mine->seq - 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	shared->n = mine->n;
-	memcpy(shared->bytes, mine->bytes, mine->n);
-	__atomic_store_n(&shared->seq, mine->seq, __ATOMIC_RELEASE);
+	struct tls_half *old = &p->half[p->seq & 1], *next = &p->half[(p->seq + 1) & 1];
+
+	next->n = (uint32_t)bytes.n;
+	slice_copy_to(next->bytes, bytes);
+	seq_step(&p->seq);
+	mem_wipe(old->bytes, old->n);
+	old->n = 0;
 }
 
-static void publish(struct tls_pack *mine, struct tls_pack *shared, struct slice bytes)
+static bool load_own(struct tls_source *s, struct tls_work *w, struct buf *why)
 {
-	mine->n = (uint32_t)bytes.n;
-	slice_copy_to(mine->bytes, bytes);
-	show(mine, shared);
-}
-
-static void show_again(struct tls_pack *mine, struct tls_pack *shared)
-{
-	if (memcmp(mine, shared, offsetof(struct tls_pack, bytes) + mine->n) != 0)
-		show(mine, shared);
-}
-
-void tls_source_show_again(struct tls_source *s)
-{
-	show_again(&s->mine->own, &s->shared->own);
-	show_again(&s->mine->anchors, &s->shared->anchors);
-}
-
-static bool load_own(struct tls_source *s, struct buf *why)
-{
+	const struct config *cf = s->config;
+	const char *age;
 	struct buf pack;
 	bool ok;
 
-	buf_init(&pack, s->pack, sizeof(s->pack));
-	ok = s->config->tls == TLS_FILES ? read_pair(s, &pack, why) : make_pair(&pack, why);
-	if (ok)
-		publish(&s->mine->own, &s->shared->own, buf_view(&pack));
-	mem_wipe(s->pack, sizeof(s->pack));
-	return ok;
+	buf_init(&pack, w->pack, sizeof(w->pack));
+	ok = cf->tls == TLS_FILES ? read_pair(cf, w, &pack, why) : make_pair(&pack, why);
+	age = ok ? age_of(buf_view(&pack)) : NULL;
+	if (age != NULL && s->shared->own.seq != 0) /* the one that is shown may be better */
+		ok = complain(why, "--tls-cert", cf->tls_cert, age);
+	if (!ok)
+		return false;
+	s->age = age;
+	publish(&s->shared->own, buf_view(&pack));
+	return true;
 }
 
-static bool load_anchors(struct tls_source *s, struct buf *why)
+static bool load_anchors(struct tls_source *s, struct tls_work *w, struct buf *why)
 {
 	struct buf pack;
+	size_t expired;
 
-	buf_init(&pack, s->pack, sizeof(s->pack));
-	if (!read_anchors(s, &pack, why))
+	buf_init(&pack, w->pack, sizeof(w->pack));
+	if (!read_anchors(s->config, w, &pack, &expired, why))
 		return false;
-	publish(&s->mine->anchors, &s->shared->anchors, buf_view(&pack));
+	s->expired = expired;
+	publish(&s->shared->anchors, buf_view(&pack));
 	return true;
+}
+
+typedef bool load_fn(struct tls_source *, struct tls_work *, struct buf *why);
+
+static bool load(struct tls_source *s, load_fn *fn, struct buf *why)
+{
+	struct tls_work *w = mem_pages(sizeof(*w));
+	bool ok = w != NULL && fn(s, w, why);
+
+	if (w == NULL)
+		buf_put_str(why, "out of memory");
+	mem_unmap(w, sizeof(*w));
+	return ok;
 }
 
 struct tls_source *tls_source_open(const struct config *cf, struct buf *why)
@@ -164,20 +200,35 @@ struct tls_source *tls_source_open(const struct config *cf, struct buf *why)
 	if (s == NULL)
 		goto no_memory;
 	s->config = cf;
-	s->shared = mem_shared(sizeof(*s->shared));
-	s->mine = mem_pages(sizeof(*s->mine));
-	s->chain = mem_pages(CERT_FILE_MAX);
-	s->key = mem_pages(CERT_FILE_MAX);
-	if (s->shared == NULL || s->mine == NULL || s->chain == NULL || s->key == NULL)
+	s->shared = mem_shown(sizeof(*s->shared), &s->fd);
+	if (s->shared == NULL)
 		goto no_memory;
-	if (cf->tls != TLS_OFF && !load_own(s, why))
+	if (cf->tls != TLS_OFF && !load(s, load_own, why))
 		return NULL;
-	if (cf->ollama.https && !load_anchors(s, why))
+	if (cf->ollama.https && !load(s, load_anchors, why))
 		return NULL;
 	return s;
 no_memory:
 	buf_put_str(why, "out of memory");
 	return NULL;
+}
+
+void tls_source_warn(const struct tls_source *s, struct log *log)
+{
+	struct log_line l;
+
+	if (s->age != NULL) {
+		log_begin(&l, log, LOG_WARN, "the certificate is not good now");
+		log_str(&l, "file", s->config->tls_cert);
+		log_str(&l, "why", s->age);
+		log_end(&l);
+	}
+	if (s->expired > 0) {
+		log_begin(&l, log, LOG_WARN, "trust anchors that have expired are not used");
+		log_str(&l, "file", s->config->ollama_ca);
+		log_num(&l, "count", (int64_t)s->expired);
+		log_end(&l);
+	}
 }
 
 static void log_reload(struct log *log, bool ok, const char *done, const char *failed,
@@ -198,13 +249,19 @@ bool tls_source_reload(struct tls_source *s, struct log *log)
 
 	buf_init(&why, mem, sizeof(mem));
 	if (s->config->tls == TLS_FILES)
-		log_reload(log, load_own(s, &why), "certificate read again",
+		log_reload(log, load(s, load_own, &why), "certificate read again",
 			   "the certificate stays as it was", &why);
 	buf_reset(&why);
 	if (s->config->ollama.https)
-		log_reload(log, load_anchors(s, &why), "trust anchors read again",
+		log_reload(log, load(s, load_anchors, &why), "trust anchors read again",
 			   "the trust anchors stay as they were", &why);
+	tls_source_warn(s, log);
 	return s->config->tls == TLS_FILES || s->config->ollama.https;
+}
+
+bool tls_source_fix(const struct tls_source *s)
+{
+	return mem_shown_fix(s->shared, sizeof(*s->shared), s->fd);
 }
 
 const struct tls_shared *tls_source_shared(const struct tls_source *s)
@@ -232,35 +289,39 @@ static const struct slice refusal =
 		   "Content-Length: 34\r\nConnection: close\r\n\r\n"
 		   "{\"error\":\"this port speaks HTTPS\"}");
 
-/* A whole copy, or false: the keeper was at it, or there is no memory. */
-static bool pack_copy(const struct tls_pack *p, char *mem, size_t cap, uint32_t seq, size_t *n)
+/* A whole copy. Its number of bytes; 0: there is none. */
+static size_t pack_copy(const struct tls_pack *p, char *mem, size_t cap, uint32_t *seq)
 {
-	*n = __atomic_load_n(&p->n, __ATOMIC_RELAXED);
-	if (seq & 1 || *n > MIN(cap, sizeof(p->bytes)))
-		return false;
-	memcpy(mem, p->bytes, *n);
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return __atomic_load_n(&p->seq, __ATOMIC_RELAXED) == seq;
+	size_t n;
+
+	do { /* again if the keeper wrote in the meantime */
+		const struct tls_half *half;
+
+		*seq = seq_read(&p->seq);
+		half = &p->half[*seq & 1];
+		n = MIN((size_t)half->n, MIN(cap, sizeof(half->bytes)));
+		memcpy(mem, half->bytes, n);
+	} while (!seq_same(&p->seq, *seq));
+	return n;
 }
 
 static void refresh(struct tls_side *t)
 {
-	uint32_t seq = __atomic_load_n(&t->pack->seq, __ATOMIC_ACQUIRE);
-	struct tls_creds *creds = NULL;
+	struct tls_creds *creds;
+	uint32_t seq;
 	size_t cap, n;
 	char *mem;
 
-	if (seq == t->seq)
+	if (seq_read(&t->pack->seq) == t->seq)
 		return;
 	mem = mem_take(t->mem, CERT_PACK_MAX, &cap);
 	if (mem == NULL)
 		return;
-	if (pack_copy(t->pack, mem, cap, seq, &n)) {
-		creds = tls_creds_open(t->mem, slice_make(mem, n));
-		mem_wipe(mem, n);
-	}
+	n = pack_copy(t->pack, mem, cap, &seq);
+	creds = tls_creds_open(t->mem, slice_make(mem, n));
+	mem_wipe(mem, n);
 	mem_give(t->mem, mem, cap);
-	if (creds == NULL) /* the next stream tries again */
+	if (creds == NULL) /* no memory: the next stream tries again */
 		return;
 	tls_creds_close(t->creds);
 	t->creds = creds;
@@ -303,10 +364,10 @@ static void name_peer(struct tls_side *t, const struct url *u)
 	t->peer.name = t->name;
 }
 
-static struct tls_side *client_open(struct mem *m, const struct tls_pack *anchors,
-				    const struct url *u, const struct clock *clock)
+struct tls_side *tls_client_open(struct mem *m, const struct tls_shared *shared,
+				 const struct url *u, const struct clock *clock)
 {
-	struct tls_side *t = side_open(m, anchors);
+	struct tls_side *t = side_open(m, &shared->anchors);
 
 	if (t == NULL)
 		return NULL;
@@ -314,18 +375,6 @@ static struct tls_side *client_open(struct mem *m, const struct tls_pack *anchor
 	t->clock = clock;
 	name_peer(t, u);
 	return t;
-}
-
-struct tls_side *tls_client_open(struct mem *m, const struct tls_shared *shared,
-				 const struct url *u, const struct clock *clock)
-{
-	return client_open(m, &shared->anchors, u, clock);
-}
-
-struct tls_side *tls_source_client(struct tls_source *s, struct mem *m, const struct url *u,
-				   const struct clock *clock)
-{
-	return client_open(m, &s->mine->anchors, u, clock);
 }
 
 bool tls_stream_open(struct tls_side *t, struct stream *s, int fd)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tls.h: who speaks TLS here, and with what. The keeper reads certificates, keys and trust anchors,
- * and shows them to its workers in shared memory, with a sequence number; a worker makes them ready
- * for use, and anew when the number has changed. So SIGHUP is: read, write, done. */
+ * and shows them to its workers in memory that those cannot write, with a sequence number; a worker
+ * makes them ready for use, and anew when the number has changed. So SIGHUP is: read, write, done. */
 #ifndef APP_TLS_H
 #define APP_TLS_H
 
@@ -18,8 +18,10 @@ struct tls_source;
 struct tls_source *tls_source_open(const struct config *, struct buf *why);
 /* Reads it again; a bad file keeps the old one, and the log says so. False: there are no files. */
 bool tls_source_reload(struct tls_source *, struct log *);
-/* What is shown is put right, should a worker that is gone have written there. */
-void tls_source_show_again(struct tls_source *);
+/* Says what is doubtful about them: what has expired, and is shown all the same, or left out. */
+void tls_source_warn(const struct tls_source *, struct log *);
+/* In a worker: from now on it can only read them. False: no memory. */
+bool tls_source_fix(const struct tls_source *);
 const struct tls_shared *tls_source_shared(const struct tls_source *);
 
 /* ---- whoever opens streams ---- */
@@ -31,10 +33,6 @@ struct tls_side *tls_server_open(struct mem *, const struct tls_shared *);
 /* Towards an https upstream: its certificate must be for the URL's host. NULL: no memory. */
 struct tls_side *tls_client_open(struct mem *, const struct tls_shared *, const struct url *,
 				 const struct clock *);
-
-/* The same for the keeper itself, which believes nothing that a worker could have written. */
-struct tls_side *tls_source_client(struct tls_source *, struct mem *, const struct url *,
-				   const struct clock *);
 
 /* A stream over a connected descriptor, which is the stream's from then on: TLS, or a plain one where
  * the side is NULL. False: no memory; the descriptor is closed. */

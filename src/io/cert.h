@@ -23,11 +23,14 @@ struct cert_fault {
 
 /* All writers append to `pack` and leave it as it was when they say false. */
 
-/* A chain and its key: RSA of 2048 to 4096 bits, EC P-256 or P-384; the key PKCS#8 or traditional. */
+/* A chain, in order, and its key: RSA of 2048 to 4096 bits, EC P-256 or P-384; the key PKCS#8 or
+ * traditional. */
 bool cert_pack_pair(struct slice chain_pem, struct slice key_pem, struct buf *pack,
 		    struct cert_fault *);
-/* A bundle of trust anchors. Those of a kind we cannot use are left out; false: none is left. */
-bool cert_pack_anchors(struct slice pem, struct buf *pack, const char **why);
+/* A bundle of trust anchors. Those of a kind we cannot use are left out, and the *expired ones that
+ * have expired by now; false: none is left. */
+bool cert_pack_anchors(struct slice pem, int64_t unix_seconds, struct buf *pack, size_t *expired,
+		       const char **why);
 /* A fresh P-256 key and a certificate for it, good for ten years, for localhost, 127.0.0.1, ::1 and
  * this name (n == 0: none). False: no random bytes, or no room. */
 bool cert_pack_self_signed(struct slice name, int64_t unix_seconds, struct buf *pack);
@@ -37,5 +40,12 @@ bool cert_pack_next(struct slice *pack, enum cert_part *, struct slice *der);
 
 /* Whether a certificate's subjectAltName has this address (4 or 16 bytes). */
 bool cert_names_ip(struct slice der, struct slice ip);
+/* Whether it has a subjectAltName at all: a common name names nobody (RFC 9525). */
+bool cert_has_names(struct slice der);
+/* False: it has an extended key usage, and that is another. */
+bool cert_is_for_servers(struct slice der);
+
+enum cert_age { CERT_IN_TIME, CERT_NOT_YET, CERT_EXPIRED };
+enum cert_age cert_age_of(struct slice der, int64_t unix_seconds);
 
 #endif

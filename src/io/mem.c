@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* mem.c: power-of-two blocks over mmap. */
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "base/fmt.h"
 #include "io/mem.h"
 
 enum {
@@ -31,6 +34,51 @@ void *mem_shared(size_t n)
 	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
+}
+
+/* No new mapping may write, and none may be made to; that is Linux 5.1. Before
+ * that a descriptor that was opened for reading does the same. */
+static int only_for_readers(int fd)
+{
+	char path[40];
+	struct buf b;
+	int reader;
+
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE) == 0)
+		return fd;
+	buf_init(&b, path, sizeof(path) - 1);
+	buf_put_str(&b, "/proc/self/fd/");
+	fmt_u64(&b, (uint64_t)fd);
+	path[buf_len(&b)] = '\0';
+	reader = open(path, O_RDONLY | O_CLOEXEC);
+	close(fd);
+	return reader;
+}
+
+void *mem_shown(size_t n, int *fd)
+{
+	int made = memfd_create("shown", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	void *p = MAP_FAILED;
+
+	*fd = -1;
+	if (made >= 0 && ftruncate(made, (off_t)n) == 0)
+		p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, made, 0);
+	if (p != MAP_FAILED)
+		*fd = only_for_readers(made);
+	else if (made >= 0)
+		close(made);
+	if (*fd >= 0)
+		return p;
+	if (p != MAP_FAILED)
+		munmap(p, n);
+	return mem_shared(n);
+}
+
+bool mem_shown_fix(void *pages, size_t n, int fd)
+{
+	if (fd < 0)
+		return mprotect(pages, n, PROT_READ) == 0;
+	return mmap(pages, n, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == pages;
 }
 
 void mem_unmap(void *pages, size_t n)

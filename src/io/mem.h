@@ -25,5 +25,10 @@ void *mem_pages(size_t n);
 void mem_unmap(void *pages, size_t n); /* gives such pages back to the kernel all the same */
 /* The same, shared with the children forked later. */
 void *mem_shared(size_t n);
+/* The same, but each child calls mem_shown_fix() and can from then on only read them: whoever takes it
+ * over cannot undo that (where the kernel has no such files, or a limit forbids them, it could). *fd is
+ * the keeper's, or -1; a child need not keep it. */
+void *mem_shown(size_t n, int *fd);
+bool mem_shown_fix(void *pages, size_t n, int fd);
 
 #endif

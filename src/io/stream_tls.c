@@ -91,6 +91,12 @@ static const char *words_of(int err)
 		return "its certificate is for another name";
 	case BR_ERR_X509_EXPIRED:
 		return "its certificate has expired, or is not valid yet";
+	case TLS_ERR_NO_NAMES:
+		return "its certificate names nobody: it has no subjectAltName";
+	case TLS_ERR_OTHER_USE:
+	case BR_ERR_WRONG_KEY_USAGE:
+	case BR_ERR_X509_FORBIDDEN_KEY_USAGE:
+		return "its certificate may not be used for that";
 	case BR_ERR_X509_WEAK_PUBLIC_KEY:
 		return "its certificate has a key that is too weak";
 	case BR_ERR_UNSUPPORTED_VERSION:
@@ -273,10 +279,13 @@ static size_t fill(struct tls *t, struct slice s)
 static enum io tls_write(struct stream *s, const struct slice *parts, size_t count, size_t *n)
 {
 	struct tls *t = tls_of(s);
-	enum io r = t->shaken ? IO_OK : shake(s);
+	enum io r;
 	size_t i;
 
 	*n = 0;
+	if (t->finished) /* the engine would wait for more room for ever */
+		return IO_CUT;
+	r = t->shaken ? IO_OK : shake(s);
 	for (i = 0; i < count && r == IO_OK; i++) {
 		struct slice left = parts[i];
 

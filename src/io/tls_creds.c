@@ -144,7 +144,7 @@ struct tls_creds *tls_creds_open(struct mem *m, struct slice pack)
 	return c;
 }
 
-/* ---- judging a server that is known by its address ---- */
+/* ---- judging a server ---- */
 
 static struct tls_checker *checker_of(const br_x509_class *const *ctx)
 {
@@ -171,11 +171,10 @@ static void check_append(const br_x509_class **ctx, const unsigned char *p, size
 {
 	struct tls_checker *k = checker_of(ctx);
 
-	if (k->certs == 1 && k->ip_n > 0) {
-		size_t fits = MIN(n, sizeof(k->own) - k->own_n);
-
-		memcpy(k->own + k->own_n, p, fits);
-		k->own_n += fits;
+	if (k->certs == 1) {
+		if (n <= sizeof(k->own) - MIN(k->own_n, sizeof(k->own)))
+			memcpy(k->own + k->own_n, p, n);
+		k->own_n += n;
 	}
 	k->inner.vtable->append(&k->inner.vtable, p, n);
 }
@@ -187,15 +186,26 @@ static void check_end_cert(const br_x509_class **ctx)
 	k->inner.vtable->end_cert(&k->inner.vtable);
 }
 
+/* What the inner checker leaves out, about the server's own certificate. */
+static unsigned check_own(struct tls_checker *k)
+{
+	struct slice own = slice_make(k->own, k->own_n);
+
+	if (k->own_n > sizeof(k->own))
+		return BR_ERR_X509_LIMIT_EXCEEDED;
+	if (!cert_has_names(own))
+		return TLS_ERR_NO_NAMES;
+	if (k->ip_n > 0 && !cert_names_ip(own, slice_make((char *)k->ip, k->ip_n)))
+		return BR_ERR_X509_BAD_SERVER_NAME;
+	return cert_is_for_servers(own) ? 0 : TLS_ERR_OTHER_USE;
+}
+
 static unsigned check_end_chain(const br_x509_class **ctx)
 {
 	struct tls_checker *k = checker_of(ctx);
 	unsigned err = k->inner.vtable->end_chain(&k->inner.vtable);
 
-	if (err == 0 && k->ip_n > 0 &&
-	    !cert_names_ip(slice_make(k->own, k->own_n), slice_make((char *)k->ip, k->ip_n)))
-		return BR_ERR_X509_BAD_SERVER_NAME;
-	return err;
+	return err == 0 ? check_own(k) : err;
 }
 
 static const br_x509_pkey *check_get_pkey(const br_x509_class *const *ctx, unsigned *usages)

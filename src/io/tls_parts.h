@@ -25,10 +25,13 @@ struct tls_creds {
 
 void tls_creds_leave(struct tls_creds **); /* a handshake is over; *creds may be NULL */
 
-enum { TLS_OWN_CERT_MAX = 8192 }; /* of a server that is known by its address */
+enum { TLS_OWN_CERT_MAX = 16384 }; /* of a server; longer ones are refused */
 
-/* BearSSL compares names, but no addresses. So this stands around its checker, keeps the server's
- * own certificate, and looks for the address when all else is well. */
+/* What BearSSL does not say; between its own errors and the peer's alerts. */
+enum { TLS_ERR_NO_NAMES = 200, TLS_ERR_OTHER_USE };
+
+/* BearSSL compares names, but no addresses, and knows nothing of extended key usages. So this stands
+ * around its checker, keeps the server's own certificate, and looks at it when all else is well. */
 struct tls_checker {
 	const br_x509_class *vtable; /* first: BearSSL's contexts begin like this */
 	br_x509_minimal_context inner;

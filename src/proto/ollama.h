@@ -106,6 +106,10 @@ int ollama_names_list(struct slice reply, struct arena *, struct buf *out);
 /* Whether such a reply lists the model. */
 bool ollama_names_has(struct slice reply, struct slice model, struct arena *);
 
+/* How long Ollama may work on files without a word: it verifies the digests of a large model, or
+ * converts one. */
+enum { OLLAMA_WORK_MS = 30 * 60 * 1000 };
+
 /* One line of a /api/pull stream. */
 enum pull_line_type {
 	PULL_LINE_BROKEN /* no such line */,

@@ -6,6 +6,8 @@ import json
 from fake import upstream as fake
 from faults.forms import CHAT, check_good, check_refused
 from faults.keys import KEY, bearer, keyed
+from faults.wound import check_silent
+from lib.clock import Clock
 from lib.harness import Cases, Client, Server, backend, check, equal, test, wait_until
 
 PULL = [{'status': 'pulling manifest'}, {'status': 'pulling 74701a8c35f6', 'digest': 'sha256:74', 'total': 10, 'completed': 4},
@@ -102,7 +104,7 @@ def progress_passes_line_by_line():
 
 @test
 def ends_are_told_for_what_they_are():
-    with fake.Upstream() as up, backend(up, '--allow-admin', '--stall-timeout', 1) as server:
+    with fake.Upstream() as up, backend(up, '--allow-admin') as server:
         cases = Cases()
 
         def cut(x):
@@ -110,18 +112,13 @@ def ends_are_told_for_what_they_are():
             x.chunk(LINES[0])
             x.reset()
 
-        def stall(x):
-            x.head()
-            x.chunk(LINES[0])
-            x.wait_left()
-
         def no_success(x):
             x.reply_stream(LINES[:-1])
 
         def other_success(x):
             x.reply_stream([LINES[0], b'{"status":"success soon"}\n'])
 
-        for name, how, words in (('cut', cut, 'broke off'), ('silent', stall, 'fell silent'), ('no success', no_success, 'before it was done'),
+        for name, how, words in (('cut', cut, 'broke off'), ('no success', no_success, 'before it was done'),
                                  ('nearly', other_success, 'before it was done')):
             for path in STREAMS:
                 with cases(f'{path} {name}'):
@@ -138,6 +135,31 @@ def ends_are_told_for_what_they_are():
         with cases('success without a newline'):
             up.on('/api/pull', lambda x: x.reply_stream([LINES[0], LINES[-1][:-1]]))
             equal(server.post('/api/pull', {'model': 'm'}).lines(), [PULL[0], PULL[-1]], 'lines')
+        cases.judge()
+
+
+@test
+def silence_of_half_an_hour_is_work_and_then_told():
+    """Digests of large models are verified, and models converted, without a word."""
+    with Clock() as clock, fake.Upstream() as up, backend(up, '--allow-admin', '--heartbeat', 0, clock=clock) as server:
+        def stall(x):
+            x.head()
+            x.chunk(LINES[0])
+            x.wait_left()
+        cases = Cases()
+        for path in STREAMS:
+            with cases(path), Client(server.address) as client:
+                up.on(path, stall)
+                client.request('POST', path, {'model': 'm'})
+                reply = client.read_head()
+                client.read_chunk(reply)
+                clock.stop()
+                clock.wind(1799)
+                check_silent(client, path)
+                clock.wind(2)
+                client.read_rest(reply)
+                check('fell silent' in reply.lines()[-1].get('error', ''), f'last line {reply.lines()[-1]}')
+                clock.go_on()
         cases.judge()
 
 

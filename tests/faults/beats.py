@@ -183,7 +183,8 @@ def line_too_long_to_hold_is_not_beaten_into():
         with Client(server.address) as client:
             CHAT.send(client)
             reply = client.read_head()
-            check(client.read_chunk(reply), 'nothing came of the line')
+            while len(reply.body) < 300000:  # a client that takes nothing is another matter
+                client.read_chunk(reply)
             clock.stop()
             clock.wind(100)
             up.gate().set()

@@ -96,8 +96,46 @@ def certificates_of_other_addresses_are_refused():
     nobody_is_talked_to([
         ('another address', lambda ca: ca.issue('address', addresses=['127.0.0.2', '::1']), '127.0.0.1', 'another name'),
         ('a name instead of an address', lambda ca: ca.issue('named', names=['127.0.0.1', 'localhost']), '127.0.0.1', 'another name'),
-        ('an address as title', lambda ca: ca.issue('127.0.0.1'), '127.0.0.1', 'another name'),
+        ('an address as title', lambda ca: ca.issue('127.0.0.1'), '127.0.0.1', 'no subjectAltName'),
     ])
+
+
+@test
+def certificates_for_other_uses_are_refused():
+    nobody_is_talked_to([
+        ('for clients', lambda ca: ca.issue('client', more='extendedKeyUsage=clientAuth\n', **GOOD), 'localhost', 'not be used for that'),
+        ('for mail', lambda ca: ca.issue('mail', more='extendedKeyUsage=critical,emailProtection\n', **GOOD), '127.0.0.1', 'cannot be used'),
+        ('signs nothing', lambda ca: ca.issue('signs', key='rsa', more='keyUsage=critical,keyEncipherment\n', **GOOD), 'localhost', 'not be used for that'),
+        ('a title, and no name', lambda ca: ca.issue('localhost'), 'localhost', 'no subjectAltName'),
+    ])
+
+
+@test
+def certificates_for_servers_are_used():
+    cases = Cases()
+    with TestFolder() as folder:
+        ca = pki.Authority(folder)
+        for usage in ('serverAuth', 'clientAuth,serverAuth', 'anyExtendedKeyUsage'):
+            leaf = ca.issue('leaf', more=f'extendedKeyUsage={usage}\nkeyUsage=digitalSignature\n', **GOOD)
+            with cases(usage), ollama(leaf, ca.cert, host='localhost') as up, backend(up) as server:
+                check_good(CHAT, server.post('/api/chat', CHAT.body))
+    cases.judge()
+
+
+@test
+def expired_authorities_are_left_out():
+    with TestFolder() as folder:
+        old = pki.expired(pki.Authority(folder, 'old'))
+        leaf = old.issue('leaf', **GOOD)
+        good = pki.Authority(folder, 'good')
+        both = folder / 'both.pem'
+        both.write_bytes(old.cert.read_bytes() + good.cert.read_bytes())
+        with ollama(leaf, both, host='localhost') as up, backend(up, ready=False) as server:
+            check('not signed by an authority' in reason(server), f'says {reason(server)!r}')
+            equal(len(server.logged('level=warn.*have expired are not used.*count=1')), 1, 'warnings')
+            both.write_bytes(old.cert.read_bytes())
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: server.logged('anchors stay as they were.*not expired'), 'an error in the log')
 
 
 @test

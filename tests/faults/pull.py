@@ -155,6 +155,41 @@ def pull_that_stalls_is_begun_anew():
 
 
 @test
+def verifying_may_take_half_an_hour():
+    """Ollama says nothing while it does, and does not verify again what a broken pull left behind."""
+    with Clock() as clock, fake.Upstream() as up:
+        def verify(x):
+            x.head()
+            line(x, status='pulling manifest')
+            line(x, **LAYER, completed=1000)
+            line(x, status='verifying sha256 digest')
+            x.wait_left()
+        up.on('/api/pull', verify)
+        with pulling(up, '--stall-timeout', 120, clock=clock) as server:
+            wait_pull(server, status='verifying sha256 digest')
+            clock.stop()
+            clock.wind(1799)
+            equal((pull_of(server)['state'], len(up.requests('/api/pull'))), ('running', 1), 'after 1799 s')
+            clock.wind(3)
+            wait_until(lambda: len(up.requests('/api/pull')) == 2, 'another pull')
+
+
+@test
+def manifest_that_never_comes_is_a_stall():
+    with Clock() as clock, fake.Upstream() as up:
+        def silent(x):
+            x.head()
+            line(x, status='pulling manifest')
+            x.wait_left()
+        up.on('/api/pull', silent)
+        with pulling(up, '--stall-timeout', 120, clock=clock) as server:
+            wait_pull(server, status='pulling manifest')
+            clock.stop()
+            clock.wind(123)
+            wait_until(lambda: len(up.requests('/api/pull')) == 2, 'another pull')
+
+
+@test
 def pull_survives_a_restart_of_ollama():
     with fake.Upstream() as up:
         broken = threading.Event()

@@ -2,6 +2,7 @@
 """HTTPS on the listener: handshakes good and bad, records in odd sizes, ends in order and out of order. (tests/tls/run.py runs
 all other tests over TLS, too; https_ollama.py has the other side.)"""
 
+import os
 import re
 import shutil
 import signal
@@ -14,8 +15,8 @@ from faults.forms import CHAT, ORIGIN, V1, check_good, check_refused
 from faults.leaving import wait_standstill
 from fake import upstream as fake
 from lib import pki
-from lib.harness import (Cases, Client, Server, TestFolder, backend, check, clean_environment, equal, resident_bytes, test, trusting,
-                         wait_until)
+from lib.harness import (DEADLINE, Cases, Client, Server, TestFolder, backend, check, clean_environment, equal, resident_bytes, test,
+                         trusting, wait_until)
 
 SELF = ('--tls', 'self-signed')
 
@@ -486,6 +487,55 @@ def client_that_leaves_frees_ollama():
                 check(up.wait_exchange('/api/chat', n + 1).left.wait(5), f'{leave.__name__}: Ollama works on for nobody')
 
 
+def served_late(server, clients):
+    for n, client in enumerate(clients):
+        if server.url.startswith('https'):
+            client.sock = trusting().wrap_socket(client.sock, server_hostname='localhost', suppress_ragged_eofs=False)
+        equal(client.get('/').status, 200, f'connection {n}')
+        client.close()
+
+
+@test
+def connections_that_wait_at_the_end_are_served():
+    """In the listener's queue, with nothing sent yet: at the drain's finish they get a moment for their first request."""
+    for options in ((), SELF):
+        with Server('frontend', '--workers', 1, '--drain-announce', 0, *options, may_restart=True) as server:
+            worker = server.worker()
+            os.kill(worker, signal.SIGSTOP)
+            queued = [Client(server.address, context=False) for _ in range(3)]
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: server.logged('msg=stopping'), 'the signal is seen')
+            os.kill(worker, signal.SIGCONT)
+            served_late(server, queued)
+            equal(server.process.wait(DEADLINE), 0, 'exit code')
+
+
+@test
+def handshake_under_way_at_the_end_is_finished_and_silence_is_not_waited_for():
+    with page_server('--drain-announce', 0, '--head-timeout', 60, *SELF, may_restart=True) as server:
+        with Client(server.address) as idle, Client(server.address, context=False) as silent, Client(server.address, context=False) as client:
+            equal(idle.get('/health').status, 200, 'before')
+            tls = ByteBuffers(client)
+            hello = []
+
+            def cut_in_two(data):
+                if hello or not data:
+                    client.send(data)
+                    return
+                hello.append(data)
+                client.send(data[:20])
+                server.process.send_signal(signal.SIGTERM)
+                idle.read_close()  # so the worker has come to its finish
+                client.send(data[20:])
+
+            tls.run(tls.tls.do_handshake, cut_in_two)
+            tls.run(lambda: tls.tls.write(client.head('GET', '/health')), client.send)
+            got = tls.run(lambda: tls.tls.read(65536), client.send)
+            check(got.startswith(b'HTTP/1.1 '), f'got {got!r}')
+            silent.read_close()
+            equal(server.process.wait(DEADLINE), 0, 'exit code')
+
+
 # --- strangers -------------------------------------------------------------------------------------------------------
 
 
@@ -652,6 +702,23 @@ def bad_file_keeps_the_old_certificate():
 
 
 @test
+def expired_certificate_is_served_at_start_but_replaces_none():
+    with TestFolder() as folder:
+        old, pair = pki.expired(pki.self_signed(folder, 'old')), pki.self_signed(folder, 'live')
+        with page_server(*old.options()) as server:
+            equal(shown_serial(server), old.serial(), 'certificate')
+            equal(len(server.logged('level=warn.*not good now.*has expired')), 1, 'warnings')
+        with page_server(*pair.options()) as server:
+            check(not server.logged('not good now'), f'logged {server.log}')
+            serial = pair.serial()
+            shutil.copy(old.cert, pair.cert)
+            shutil.copy(old.key, pair.key)
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: server.logged('level=error.*stays as it was.*has expired'), 'an error in the log')
+            equal(shown_serial(server), serial, 'certificate')
+
+
+@test
 def replaced_worker_shows_the_current_certificate():
     with TestFolder() as folder:
         pair, other = pki.self_signed(folder, 'live'), pki.self_signed(folder, 'other')
@@ -682,11 +749,13 @@ def sighup_leaves_a_self_signed_certificate_alone():
 @test
 def bad_files_are_one_line_and_exit_1():
     with TestFolder() as folder:
-        ca = pki.Authority(folder)
+        ca, late = pki.Authority(folder), pki.expired(pki.self_signed(folder, 'late'))
         good, other = ca.issue('good', names=['x']), ca.issue('other', names=['y'])
         missing, empty, text, folded = folder / 'missing.pem', folder / 'empty.pem', folder / 'text.pem', folder / 'turned.pem'
         empty.write_text('')
         text.write_text('-----BEGIN CERTIFICATE-----\nno base64!\n-----END CERTIFICATE-----\n')
+        strange = folder / 'strange.pem'
+        strange.write_bytes(good.cert.read_bytes() + other.cert.read_bytes())
         folded.write_bytes(ca.cert.read_bytes() + good.cert.read_bytes())
         encrypted, legacy = folder / 'encrypted.key', folder / 'legacy.key'
         encrypted.write_bytes(pki.openssl('pkcs8', '-topk8', '-in', good.key, '-passout', 'pass:x'))
@@ -703,13 +772,15 @@ def bad_files_are_one_line_and_exit_1():
                 ('no PEM', text, good.key, ['text.pem is broken']), ('no certificate', garbled, good.key, ['cannot be read']),
                 ('the wrong key', good.cert, other.key, ['other.key does not belong to the certificate']),
                 ('the chain turned round', folded, good.key, ["must begin with the key's own certificate"]),
+                ('a stranger in the chain', strange, good.key, ['strange.pem is in disorder']),
                 ('encrypted', good.cert, encrypted, ['encrypted.key is encrypted']), ('encrypted, as of old', good.cert, legacy, ['legacy.key is encrypted']),
                 *((kind, (pair := pki.self_signed(folder, kind, key=kind)).cert, pair.key, ['not supported', 'P-256'])
                   for kind in ('ed25519', 'p521', 'rsa1024'))):
             for role in ('frontend', 'backend') if name == 'empty' else ('frontend',):
                 with cases(f'{name}, {role}'):
                     check_start_fails(role, pki.Pair(cert, key).options(), words)
-        for ca_file, words in ((missing, ['--ollama-ca', 'No such file']), (empty, ['--ollama-ca', 'no certificate']), (good.key, ['no certificate'])):
+        for ca_file, words in ((missing, ['--ollama-ca', 'No such file']), (empty, ['--ollama-ca', 'no certificate']), (good.key, ['no certificate']),
+                               (late.cert, ['late.pem', 'not expired'])):
             with cases(f'--ollama-ca {ca_file.name}'):
                 check_start_fails('backend', ['--ollama', 'https://localhost:1', '--ollama-ca', ca_file], words)
         cases.judge()

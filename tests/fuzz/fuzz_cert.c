@@ -40,9 +40,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cert_fault fault;
 	const char *why;
 	struct buf pack;
+	size_t expired;
 
 	buf_init(&pack, mem, sizeof(mem));
-	if (cert_pack_anchors(in, &pack, &why))
+	if (cert_pack_anchors(in, 0, &pack, &expired, &why))
 		check_pack(buf_view(&pack), true);
 	else
 		MUST(why != NULL && buf_len(&pack) == 0);
@@ -54,5 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_pack(in, false);
 	check_der(in, 0);
 	cert_names_ip(in, SLICE("\x7f\0\0\x01"));
+	cert_has_names(in);
+	cert_is_for_servers(in);
+	cert_age_of(in, 0);
 	return 0;
 }

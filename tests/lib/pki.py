@@ -40,6 +40,15 @@ class Pair:
         return openssl('x509', '-noout', '-serial', '-in', self.cert).decode().strip().split('=')[1]
 
 
+def expired(pair):
+    """The same certificate, by itself, with an end that has passed."""
+    request = openssl('x509', '-x509toreq', '-in', pair.cert, '-signkey', pair.key)
+    extensions = pair.cert.with_suffix('.ext')
+    extensions.write_text('basicConstraints=critical,CA:TRUE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n')
+    pair.cert.write_bytes(openssl('x509', '-req', '-signkey', pair.key, '-days', -1, '-extfile', extensions, given=request))
+    return pair
+
+
 def self_signed(folder, name='self', key='p256', days=30, ca=False, alt='DNS:localhost,IP:127.0.0.1'):
     pair = Pair(folder / f'{name}.pem', folder / f'{name}.key')
     extensions = ['-addext', f'subjectAltName={alt}'] if alt else []
@@ -60,14 +69,15 @@ class Authority(Pair):
             pair = above.issue(name, key=key, ca=True)
             super().__init__(pair.cert, pair.key)
 
-    def issue(self, name, names=(), addresses=(), key='p256', days=30, ca=False):
-        """A certificate signed by this authority; its file also has the authorities between it and the root."""
+    def issue(self, name, names=(), addresses=(), key='p256', days=30, ca=False, more=''):
+        """A certificate signed by this authority, with `more` extensions; its file also has the authorities between it and the
+        root."""
         pair = Pair(self.folder / f'{name}.pem', self.folder / f'{name}.key')
         request = openssl('req', '-newkey', *KEYS[key], '-nodes', '-keyout', pair.key, '-subj', f'/CN={name}')
         alt = [f'DNS:{n}' for n in names] + [f'IP:{a}' for a in addresses]
         extensions = self.folder / f'{name}.ext'
         extensions.write_text(f'basicConstraints=critical,CA:{"TRUE" if ca else "FALSE"}\n'
-                              + (f'subjectAltName={",".join(alt)}\n' if alt else ''))
+                              + (f'subjectAltName={",".join(alt)}\n' if alt else '') + more)
         cert = openssl('x509', '-req', '-CA', self.cert, '-CAkey', self.key, '-set_serial', next(self._serials), '-days', days,
                        '-sha256', '-extfile', extensions, given=request)
         pair.cert.write_bytes(cert + (self.cert.read_bytes() if self.above else b''))

@@ -4,7 +4,7 @@
 #include "check.h"
 #include "io/cert.h"
 
-enum { NOW = 1795474061 /* 2026-11-23 */ };
+enum { NOW = 1795474061 /* 2026-11-23 */, DAY = 86400, TEN_YEARS = 10 * 365 * DAY };
 
 static char pack_mem[2][CERT_PACK_MAX], pem_mem[4][8192];
 
@@ -105,6 +105,10 @@ static void test_own(void)
 	CHECK(cert.n > 300 && part_of(pack, CERT_KEY).n > 30);
 	CHECK(memmem(cert.p, cert.n, "host.example", 12) != NULL);
 	CHECK(cert_names_ip(cert, slice_make(v4, 4)) && cert_names_ip(cert, slice_make(v6, 16)));
+	CHECK(cert_has_names(cert) && cert_is_for_servers(cert));
+	CHECK(cert_age_of(cert, NOW) == CERT_IN_TIME &&
+	      cert_age_of(cert, NOW - 2 * DAY) == CERT_NOT_YET &&
+	      cert_age_of(cert, NOW + TEN_YEARS + 1) == CERT_EXPIRED);
 	CHECK(!cert_names_ip(cert, slice_make(other, 4)) &&
 	      !cert_names_ip(cert, slice_make(v6, 4)));
 	CHECK(memmem(cert.p, cert.n, "\x17\r361120", 8) != NULL); /* ends in 2036, UTCTime */
@@ -143,7 +147,7 @@ static void test_pair(void)
 	CHECK(pair_fault(slice_make(pem_cert.p, pem_cert.n - 1), pem_key) ==
 	      NULL); /* no last line end */
 	both = pem_add(2, slice_make("", 0), "CERTIFICATE", cert, "\r\n");
-	both = pem_add(2, both, "CERTIFICATE", part_of(two, CERT_CHAIN), "\r\n");
+	both = pem_add(2, both, "CERTIFICATE", cert, "\r\n"); /* signed by itself: its own issuer */
 	both = pem_add(2, both, "EC PARAMETERS", SLICE("\x06\x01\x00"), "\r\n");
 	both = pem_add(2, both, "EC PRIVATE KEY", key, "\r\n");
 	check_case("one file");
@@ -164,6 +168,9 @@ static void test_pair(void)
 		    "cannot be read");
 	both = pem_add(2, slice_make("", 0), "CERTIFICATE", part_of(two, CERT_CHAIN), "\n");
 	check_fault(pem_add(2, both, "CERTIFICATE", cert, "\n"), pem_key, "must begin with");
+	both = pem_add(2, slice_make("", 0), "CERTIFICATE", cert, "\n");
+	check_fault(pem_add(2, both, "CERTIFICATE", part_of(two, CERT_CHAIN), "\n"), pem_key,
+		    "in disorder");
 }
 
 static void test_long_chain(void)
@@ -213,6 +220,8 @@ static void test_damage(void)
 		memcpy(copy, one.p, one.n);
 		copy[i] ^= 0x5a;
 		cert_names_ip(check_guard(slice_make(copy, one.n)), SLICE("\x7f\0\0\x01"));
+		cert_is_for_servers(check_guard(slice_make(copy, one.n)));
+		cert_age_of(check_guard(slice_make(copy, one.n)), NOW);
 		CHECK(!cert_names_ip(check_guard(slice_make(one.p, i)), SLICE("\x7f\0\0\x01")));
 	}
 }
@@ -221,6 +230,7 @@ static void test_anchors(void)
 {
 	struct slice one = make(0, "one", NOW), text;
 	const char *why = "";
+	size_t expired;
 	struct buf b;
 
 	check_case("anchors");
@@ -228,15 +238,22 @@ static void test_anchors(void)
 	text = pem_add(0, text, "CERTIFICATE", SLICE("\x30\x00"), "\n"); /* left out */
 	text = pem_add(0, text, "X509 CERTIFICATE", part_of(one, CERT_CHAIN), "\n");
 	buf_init(&b, pack_mem[1], CERT_PACK_MAX);
-	CHECK(cert_pack_anchors(text, &b, &why));
+	CHECK(cert_pack_anchors(text, NOW, &b, &expired, &why));
 	CHECK_U64(buf_len(&b), 2 * (4 + part_of(one, CERT_CHAIN).n));
 	CHECK(part_of(buf_view(&b), CERT_ANCHOR).n > 0);
-	CHECK(!cert_pack_anchors(SLICE("nothing"), &b, &why) &&
+	CHECK(!cert_pack_anchors(SLICE("nothing"), NOW, &b, &expired, &why) &&
 	      strstr(why, "no certificate") != NULL);
-	CHECK(!cert_pack_anchors(pem(0, "CERTIFICATE", SLICE("\x30\x00")), &b, &why));
+	CHECK(!cert_pack_anchors(pem(0, "CERTIFICATE", SLICE("\x30\x00")), NOW, &b, &expired,
+				 &why));
 	CHECK(strstr(why, "can be used") != NULL);
+	text = pem(0, "CERTIFICATE", part_of(one, CERT_CHAIN));
+	CHECK(cert_pack_anchors(text, NOW + TEN_YEARS, &b, &expired, &why) && expired == 0);
+	buf_reset(&b);
+	CHECK(!cert_pack_anchors(text, NOW + TEN_YEARS + 1, &b, &expired, &why) && expired == 1);
+	CHECK(buf_len(&b) == 0 && strstr(why, "not expired") != NULL);
 	buf_init(&b, pack_mem[1], 100);
-	CHECK(!cert_pack_anchors(pem(0, "CERTIFICATE", part_of(one, CERT_CHAIN)), &b, &why));
+	CHECK(!cert_pack_anchors(pem(0, "CERTIFICATE", part_of(one, CERT_CHAIN)), NOW, &b, &expired,
+				 &why));
 	CHECK(buf_len(&b) == 0 && strstr(why, "too much") != NULL);
 }
 

@@ -174,6 +174,7 @@ static void test_ends(void)
 	CHECK(shake() == IO_OK);
 	CHECK(stream_write(&side[SERVER], &word, 1, &n) == IO_OK);
 	CHECK(stream_finish(&side[SERVER]) == IO_OK);
+	CHECK(stream_write(&side[SERVER], &word, 1, &n) == IO_CUT);
 	CHECK(read_all(&side[CLIENT], got, sizeof(got), &end) == 4 && end == IO_EOF);
 	CHECK(stream_write(&side[CLIENT], &word, 1, &n) == IO_CUT);
 	CHECK(read_all(&side[SERVER], got, sizeof(got), &end) == 0 && end == IO_EOF);
