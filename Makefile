@@ -17,6 +17,8 @@
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/sh
+# Compilers note it as the folder they work in; a shell's own may lead through a symbolic link.
+export PWD := $(CURDIR)
 
 VERSION := 0.1.0
 

@@ -6,6 +6,7 @@ cd "$(dirname "$0")"
 
 # The release has fixed flags: what the caller's shell says to other builds does not count here.
 unset CC CFLAGS CPPFLAGS LDFLAGS MAKEFLAGS MFLAGS DEBUG SAN V OLLACHAT_BIN
+unset CPATH C_INCLUDE_PATH LIBRARY_PATH COMPILER_PATH GCC_EXEC_PREFIX REALGCC
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 umask 022
 logs=build/log
@@ -106,12 +107,19 @@ install_packages() {
 	ours=no
 	if [ "$mode" = test ] && [ ! -e "$policy" ]; then
 		ours=yes
+		trap 'rm -f "$policy"' EXIT
+		trap 'exit 129' HUP
+		trap 'exit 130' INT
+		trap 'exit 143' TERM
 		printf '#!/bin/sh\nexit 101\n' > "$policy"
 		chmod 755 "$policy"
 	fi
 	installed=0
 	{ apt-get -q update && apt-get -q install -y --no-install-recommends "$@"; } || installed=$?
-	[ "$ours" = no ] || rm -f "$policy"
+	if [ "$ours" = yes ]; then
+		rm -f "$policy"
+		trap - EXIT HUP INT TERM
+	fi
 	return "$installed"
 }
 

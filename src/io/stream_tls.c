@@ -25,12 +25,13 @@ struct tls {
 	struct tls_creds *creds; /* until the handshake is over */
 	struct slice refusal;    /* a server's, in the clear */
 	const char *why;
-	enum io lost;   /* how the socket's reading side ended; IO_OK: it has not */
-	size_t filling; /* bytes of ours in a record that is not closed yet */
-	bool shaken;    /* the handshake is over */
-	bool heard;     /* the peer's first byte was seen */
-	bool finished;  /* we send no more: close_notify */
-	bool shut;      /* and the socket knows */
+	enum io lost;             /* how the socket's reading side ended; IO_OK: it has not */
+	size_t in_used, out_used; /* of the buffers; what is behind them was never touched */
+	size_t filling;           /* bytes of ours in a record that is not closed yet */
+	bool shaken;              /* the handshake is over */
+	bool heard;               /* the peer's first byte was seen */
+	bool finished;            /* we send no more: close_notify */
+	bool shut;                /* and the socket knows */
 	union {
 		br_ssl_server_context server;
 		struct {
@@ -112,6 +113,12 @@ static const char *words_of(int err)
 
 /* ---- records out and in ---- */
 
+/* Notes how far a buffer was written to. */
+static void note_used(const unsigned char *buffer, size_t *used, const void *p, size_t n)
+{
+	*used = MAX(*used, (size_t)((const unsigned char *)p - buffer) + n);
+}
+
 /* To the socket, as far as it takes them. OK: nothing is left. */
 static enum io push(struct stream *s)
 {
@@ -122,6 +129,7 @@ static enum io push(struct stream *s)
 	while ((record.p = (char *)br_ssl_engine_sendrec_buf(t->engine, &record.n)) != NULL) {
 		enum io r = stream_sock.write(s, &record, 1, &sent);
 
+		note_used(t->out, &t->out_used, record.p, record.n);
 		if (r != IO_OK)
 			return r;
 		t->filling = 0;
@@ -160,6 +168,7 @@ static enum io pull(struct stream *s)
 		return IO_AGAIN;
 	r = stream_sock.read(s, p, room, &n);
 	if (r == IO_OK) {
+		note_used(t->in, &t->in_used, p, n);
 		if (!t->heard && t->refusal.n > 0 && p[0] != HANDSHAKE_RECORD)
 			return refuse(s);
 		t->heard = true;
@@ -271,6 +280,7 @@ static size_t fill(struct tls *t, struct slice s)
 		return 0;
 	room = MIN(room, s.n);
 	memcpy(p, s.p, room);
+	note_used(t->out, &t->out_used, p, room);
 	t->filling += room; /* push() will find a full record and forget this */
 	br_ssl_engine_sendapp_ack(t->engine, room);
 	return room;
@@ -357,6 +367,8 @@ static void tls_close(struct stream *s)
 	}
 	stream_sock.close(s);
 	tls_creds_leave(&t->creds);
+	mem_wipe(t->in, t->in_used);
+	mem_wipe(t->out, t->out_used);
 	mem_wipe(t, offsetof(struct tls, in));
 	mem_give(mem, t, cap);
 	s->state = NULL;

@@ -30,7 +30,7 @@ link_tree() { # a copy that costs nothing
 
 # --- the program --------------------------------------------------------------------------------------------
 
-# A folder with another name and depth; same bytes wanted, of program and debug symbols.
+# A folder with another name and depth, by way of a symbolic link; same bytes wanted, of program and debug symbols.
 build_elsewhere() {
 	there=$work/a/folder/of/another/length
 	mkdir -p "$there/vendor"
@@ -38,7 +38,8 @@ build_elsewhere() {
 	cp -R vendor/lock vendor/fetch.sh "$there/vendor/"
 	link_tree vendor/cache "$there/vendor/cache"
 	link_tree vendor/web "$there/vendor/web"
-	make -C "$there" -j"$(nproc)" all > "$work/elsewhere.log" 2>&1 || {
+	ln -s "$there" "$work/link"
+	(cd "$work/link" && make -j"$(nproc)" all) > "$work/elsewhere.log" 2>&1 || {
 		tail -n 20 "$work/elsewhere.log"
 		return 1
 	}
