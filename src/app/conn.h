@@ -178,9 +178,7 @@ void conn_close(struct conn *); /* at once; a request under way is given up */
 /* The server stops now: the request's work says its last words, all else is reset. */
 void conn_stop(struct conn *);
 void conn_cut(struct conn *); /* the same by reset; its request is given up, too */
-void conn_drain(
-	struct conn
-		*); /* the drain's finish: close if idle, else after the reply; one that never asked
-				 * gets a moment for it */
+/* The drain's finish: closes it if idle, else after the reply. One that never asked gets a moment. */
+void conn_drain(struct conn *);
 
 #endif

@@ -195,11 +195,9 @@ static void worker_live(struct worker *w, int channel, int log_fd, int keeper_pi
 	proc_exit(server_run(&start));
 }
 
-/* Its predecessor could write anywhere in what they share. */
-static void show_again(struct worker *w)
+/* A worker that is gone could write anywhere in what all share. */
+static void show_again(struct keeper *k)
 {
-	struct keeper *k = w->keeper;
-
 	keeper_show_phase(k);
 	k->shared->started_ms = k->started_ms;
 	k->shared->boot_offset_ms = clock_boot_offset();
@@ -211,7 +209,7 @@ bool keeper_worker_start(struct worker *w)
 	struct keeper *k = w->keeper;
 	int channel[2], log[2], keeper_pid = proc_pid();
 
-	show_again(w);
+	show_again(k);
 	w->started_ms = loop_now(k->loop); /* a failure, too, is a short life */
 	if (!sock_pair(channel))
 		return false;
