@@ -11,22 +11,6 @@ enum {
 	MODEL_RAW_MAX = 6 * OLLAMA_NAME_MAX + 2, /* as escaped as can be */
 };
 
-/* Memory that lasts as long as the request; false: answered. */
-static bool arena_open(struct conn *c, struct arena *a)
-{
-	size_t cap;
-	void *mem = mem_take(&c->server->mem, ARENA, &cap);
-
-	if (mem == NULL) {
-		conn_error(c, 503, SLICE("out of memory"), 5);
-		return false;
-	}
-	c->req->work_mem = mem;
-	c->req->work_cap = cap;
-	arena_init(a, mem, cap);
-	return true;
-}
-
 /* Nothing of the client's head goes on but its method and how its body is framed. */
 static struct slice request_head(struct conn *c, struct arena *a, struct slice type)
 {
@@ -68,7 +52,7 @@ static bool prepare(struct conn *c, struct relay_plan *plan, struct ollama_reque
 	const struct config *cf = c->server->env.config;
 	struct arena a;
 
-	if (!arena_open(c, &a))
+	if (!conn_work_arena(c, &a, ARENA))
 		return false;
 	if (!ollama_request_read(OLLAMA_ADMIN, conn_body(c), &a, q)) {
 		conn_error(c, q->refuse, q->error, 0);
@@ -159,7 +143,7 @@ void admin_blob(struct conn *c)
 		conn_error(c, 400, SLICE("the path must end in sha256: and 64 hex digits"), 0);
 		return;
 	}
-	if (!arena_open(c, &a))
+	if (!conn_work_arena(c, &a, ARENA))
 		return;
 	head = request_head(c, &a, SLICE("application/octet-stream"));
 	if (c->req->head.method == HTTP_HEAD)

@@ -231,22 +231,6 @@ static struct slice encode_path(struct arena *a, struct slice path)
 	return buf_view(&b);
 }
 
-/* Memory that lasts as long as the request, more than its own block has. */
-static bool wide_arena(struct conn *c, struct arena *a, size_t size)
-{
-	size_t cap;
-	void *mem = mem_take(&c->server->mem, size, &cap);
-
-	if (mem == NULL) {
-		conn_error(c, 503, SLICE("out of memory"), 5);
-		return false;
-	}
-	c->req->work_mem = mem;
-	c->req->work_cap = cap;
-	arena_init(a, mem, cap);
-	return true;
-}
-
 static void passage(struct conn *c, struct relay_plan *plan)
 {
 	const struct config *cf = c->server->env.config;
@@ -262,7 +246,7 @@ static void pass(struct conn *c, enum relay_mode mode)
 	struct relay_plan plan = { 0 };
 	struct arena a;
 
-	if (!wide_arena(c, &a, c->req->uri.path.n * 6 + 1024))
+	if (!conn_work_arena(c, &a, c->req->uri.path.n * 6 + 1024))
 		return;
 	plan.mode = mode;
 	plan.parts[0] = request_head(c, &a, "GET", encode_path(&a, c->req->uri.path), -1);
@@ -298,7 +282,7 @@ void api_models(struct conn *c)
 	struct relay_plan plan = { 0 };
 	struct arena a;
 
-	if (!wide_arena(c, &a, 1024))
+	if (!conn_work_arena(c, &a, 1024))
 		return;
 	plan.mode = RELAY_MODELS;
 	plan.parts[0] = request_head(c, &a, "GET", SLICE("/api/tags"), -1);
@@ -319,7 +303,7 @@ static bool prepare(struct conn *c, enum ollama_kind kind, struct ollama_request
 	size_t n, i;
 	int64_t length = 0;
 
-	if (!wide_arena(c, &a, ARENA))
+	if (!conn_work_arena(c, &a, ARENA))
 		return false;
 	if (!ollama_request_read(kind, body, &a, q)) {
 		conn_error(c, q->refuse, q->error, 0);

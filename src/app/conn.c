@@ -61,6 +61,21 @@ void conn_drop_body(struct conn *c)
 	r->body_n = r->body_cap = r->work_cap = 0;
 }
 
+bool conn_work_arena(struct conn *c, struct arena *a, size_t size)
+{
+	size_t cap;
+	void *mem = mem_take(&c->server->mem, size, &cap);
+
+	if (mem == NULL) {
+		conn_error(c, 503, SLICE("out of memory"), 5);
+		return false;
+	}
+	c->req->work_mem = mem;
+	c->req->work_cap = cap;
+	arena_init(a, mem, cap);
+	return true;
+}
+
 static void request_free(struct conn *c)
 {
 	struct request *r = c->req;

@@ -63,7 +63,7 @@ struct request {
 	int64_t body_since;
 	bool body_done;               /* read to its end (or there is none) */
 	const struct body_sink *sink; /* NULL: it is collected, or dropped */
-	bool body_paused;             /* the sink wants no more for now */
+	bool body_paused;             /* the sink wants no more just yet */
 	int64_t paused_since;
 	bool body_discard; /* read and dropped: the handler has no use for it */
 	void *head_mem;    /* the input block, once the head was detached from the connection */
@@ -130,6 +130,9 @@ struct slice conn_body(const struct conn *);
 
 /* Gives the body's and the handler's memory back before the request is over. */
 void conn_drop_body(struct conn *);
+/* Memory for the handler until then, more than the request's own block has. False: there is none, and
+ * that was answered. */
+bool conn_work_arena(struct conn *, struct arena *, size_t size);
 
 /* A whole reply. `fields`: further fields, each with its CRLF; n == 0: none. The body is copied. */
 void conn_reply(struct conn *, unsigned status, struct slice type, struct slice fields,

@@ -31,7 +31,7 @@ static inline enum relay_form relay_form_of(const struct relay *r)
 struct conn *relay_release(struct relay *, bool keep_upstream);
 void relay_state_enter(struct relay *, enum relay_state);
 void relay_connect(struct relay *);
-/* The deadline of what the relay waits for now; ms 0: none. */
+/* The deadline of the current wait; ms 0: none. */
 void relay_timer_arm(struct relay *, int64_t ms);
 
 /* ---- relay_read.c: the reply's way in ---- */
